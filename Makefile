@@ -1,0 +1,69 @@
+# Needs Go and nothing else. `make` lists what it can do.
+
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# The race detector needs a C compiler.
+RACE        ?= $(if $(shell command -v $$($(GO) env CC)),-race,$(warning no C compiler: testing without the race detector))
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint format vet staticcheck tidy imports bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/chatbackfill, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/chatbackfill ./cmd/chatbackfill
+
+test: ## run all tests, with the race detector
+	@$(GO) test $(RACE) ./...
+
+lint: format vet staticcheck tidy imports ## check everything that can be checked without running it
+
+format: ## check that gofmt has nothing to change
+	@out=$$(gofmt -l .) && if [ -n "$$out" ]; then echo "gofmt -w these:"; echo "$$out"; exit 1; fi
+
+vet: ## go vet
+	@$(GO) vet ./...
+
+staticcheck: ## staticcheck, at the version named above
+	@$(GO) run $(STATICCHECK) ./...
+
+tidy: ## check that go.mod and go.sum list what is used
+	@$(GO) mod tidy -diff
+
+# Data flows one way: extract -> transform -> load -> jobs -> cmd. A package may
+# import those named here of ours, and itself; its tests jobs/examples besides.
+define MAY_IMPORT
+extract:
+transform: extract
+load: extract transform
+migrations:
+jobs: extract transform load migrations
+cmd: extract transform load jobs
+endef
+export MAY_IMPORT
+
+imports: ## check that packages import in one direction only
+	@list=$$($(GO) list -f '{{$$p := .ImportPath}}{{$$p}} {{$$p}} code{{"\n"}}{{range .Imports}}{{$$p}} {{.}} code{{"\n"}}{{end}}{{range .TestImports}}{{$$p}} {{.}} test{{"\n"}}{{end}}{{range .XTestImports}}{{$$p}} {{.}} test{{"\n"}}{{end}}' ./...) && echo "$$list" | awk -v ours="$$($(GO) list -m)/" ' \
+		function top(path) { sub(ours, "", path); sub("/.*", "", path); return path } \
+		BEGIN { \
+			n = split(ENVIRON["MAY_IMPORT"], rules, "\n"); \
+			for (i = 1; i <= n; i++) { \
+				m = split(rules[i], w, /:? +|:/); \
+				known[w[1]]; may[w[1], w[1]]; \
+				for (j = 2; j <= m; j++) may[w[1], w[j]] \
+			} \
+		} \
+		index($$1, ours) == 1 && !(top($$1) in known) { print $$1 " is in none of the folders that this project has"; bad = 1; next } \
+		index($$2, ours) != 1 || (top($$1), top($$2)) in may { next } \
+		$$3 == "test" && $$2 == ours "jobs/examples" { next } \
+		{ print $$1 " must not import " $$2 " (" $$3 ")"; bad = 1 } \
+		END { exit bad }'
+
+bench: ## run all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built, and what the demo left behind
+	rm -rf bin
+	rm -f jobs/examples/demo-events.ndjson jobs/examples/*.state.db*
