@@ -1,0 +1,182 @@
+package extract
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+)
+
+// damaged writes a small file with several row groups and pages.
+func damaged(t *testing.T, dir string, opts ...parquet.WriterProperty) (path string, data []byte, rows int) {
+	t.Helper()
+	var all []genRow
+	for i := range 60 {
+		id := fmt.Sprint("c", i%9)
+		all = append(all, genRow{&id, fmt.Sprint(i), "2024-03-01", "customer", "message", "u", strings.Repeat("words ", i)})
+	}
+	encoded, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "m.parquet")
+	writeParquet(t, path, plainFields, string(encoded), 25, opts...)
+	data, err = os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, data, len(all)
+}
+
+// readRows opens and reads a file; it must not panic.
+func readRows(dir string) (rows int, out []rendered, err error) {
+	cfg := testConfig(dir, "m.parquet")
+	p, err := OpenParquet(context.Background(), cfg)
+	if err != nil {
+		return 0, nil, err
+	}
+	all, err := tryTranscripts(p, "")
+	for i := range all {
+		rows += all[i].Rows()
+	}
+	return rows, renderAll(all), err
+}
+
+func TestTruncatedFile(t *testing.T) {
+	dir := t.TempDir()
+	path, data, _ := damaged(t, dir)
+	for size := 0; size < len(data); size += 1 + len(data)/80 {
+		if err := os.WriteFile(path, data[:size], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := readRows(dir); err == nil || !strings.Contains(err.Error(), "m.parquet") {
+			t.Fatalf("cut to %d of %d bytes: got error %v", size, len(data), err)
+		}
+	}
+}
+
+// TestTruncatedInside cuts bytes out before the footer, which stays whole.
+func TestTruncatedInside(t *testing.T) {
+	dir := t.TempDir()
+	path, data, rows := damaged(t, dir)
+	for i := range 40 {
+		at := 4 + i*(len(data)-3000)/40
+		short := append(bytes.Clone(data[:at]), data[at+17:]...)
+		if err := os.WriteFile(path, short, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := readRows(dir); err == nil && got != rows {
+			t.Fatalf("cut at %d: got %d of %d rows and no error", at, got, rows)
+		}
+	}
+}
+
+// TestFlippedBits checks that damage is an error or leaves as many rows.
+func TestFlippedBits(t *testing.T) {
+	for name, props := range map[string][]parquet.WriterProperty{
+		"snappy": {parquet.WithCompression(compress.Codecs.Snappy)},
+		"plain":  {parquet.WithDictionaryDefault(false)},
+		"v2":     {parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithCompression(compress.Codecs.Zstd)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path, data, rows := damaged(t, dir, props...)
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 120 {
+				at, bit := random.IntN(len(data)), random.IntN(8)
+				broken := bytes.Clone(data)
+				broken[at] ^= 1 << bit
+				if err := os.WriteFile(path, broken, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if got, _, err := readRows(dir); err == nil && got != rows {
+					t.Fatalf("bit %d of byte %d: got %d of %d rows and no error", bit, at, got, rows)
+				}
+			}
+		})
+	}
+}
+
+// TestChecksum makes its own page, for arrow-go writes none with a checksum.
+func TestChecksum(t *testing.T) {
+	body := []byte("the bytes of a page")
+	header := func(crc uint32) []byte {
+		zigzag := func(n int32) (out []byte) {
+			for u := uint32(n<<1) ^ uint32(n>>31); ; u >>= 7 {
+				if u < 0x80 {
+					return append(out, byte(u))
+				}
+				out = append(out, byte(u)|0x80)
+			}
+		}
+		b := []byte{0x15, 0} // type: data
+		b = append(append(b, 0x15), zigzag(int32(len(body)))...)
+		b = append(append(b, 0x15), zigzag(int32(len(body)))...)
+		b = append(append(b, 0x15), zigzag(int32(crc))...)
+		return append(b, 0x1c, 0x15, 6, 0x19, 0x28, 1, 'x', 1, 'y', 0, 0) // 3 values, a list to skip
+	}
+	for _, c := range []struct {
+		name   string
+		crc    uint32
+		values int64
+		want   string
+	}{
+		{"OK", 0xa240555, 3, ""},
+		{"Err checksum", 5, 3, "check the page at byte 4: its checksum is wrong: the file is damaged"},
+		{"Err values", 0xa240555, 2, "check the page at byte 4: it has more values than its column"},
+		{"Err fewer values", 0xa240555, 4, "read the page header at byte"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := append(append([]byte(magic), header(c.crc)...), body...)
+			err := checkPages(bytes.NewReader(file), chunk{start: 4, end: int64(len(file)), values: c.values, maxPage: 100})
+			if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestZstdBomb(t *testing.T) {
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bomb := encoder.EncodeAll(make([]byte, 64<<20), nil)
+	codec, err := compress.GetCodec(compress.Codecs.Zstd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := make([]byte, 1000, 4000)
+	if _, err := compress.Decode(codec, page, bomb); err == nil {
+		t.Error("more is decoded than fits")
+	}
+	got, err := compress.Decode(codec, page, codec.Encode(nil, []byte("fits")))
+	if d := cmp.Diff("fits", string(got)); err != nil || d != "" {
+		t.Errorf("%v %s", err, d)
+	}
+}
+
+func FuzzPageHeader(f *testing.F) {
+	f.Add([]byte{0x15, 0, 0x15, 2, 0x15, 2, 0x2c, 0x15, 2, 0, 0})
+	f.Add([]byte{0x19, 0xfc, 0xff, 0xff, 0xff, 0x0f})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
+		if h, size, err := readPageHeader(bytes.NewReader(data), 0, int64(len(data))); err == nil && size > int64(len(data)) {
+			t.Errorf("header %+v of %d bytes in %d", h, size, len(data))
+		}
+		if time.Since(start) > time.Second {
+			t.Error("it takes too long")
+		}
+	})
+}

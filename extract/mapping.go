@@ -1,0 +1,331 @@
+package extract
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Mapping turns the rows of one source, as [Value]s in the order of Columns,
+// into messages, conversations or agents. Several goroutines may use it.
+type Mapping struct {
+	Columns []Column // what a row has to hold, in this order
+
+	set    string
+	fields []binding // in the order of the set's field specs
+	extra  []binding
+	roles  map[string]Role
+	kinds  map[string]Kind
+	latest Time // the latest plausible time
+}
+
+// binding is where a field's value comes from.
+type binding struct {
+	slot     int    // index into the row, or one of the two below
+	name     string // of the field
+	values   map[string]string
+	fallback *string
+	constant Value
+	prefix   string
+	times    timeReader
+}
+
+const (
+	slotNone     = -1
+	slotConstant = -2
+)
+
+// raw returns the source's value, or the constant.
+func (b *binding) raw(row []Value) Value {
+	switch b.slot {
+	case slotNone:
+		return Value{}
+	case slotConstant:
+		return b.constant
+	}
+	return row[b.slot]
+}
+
+// get returns the value after values and default.
+func (b *binding) get(row []Value, s *Scratch) Value {
+	v := b.raw(row)
+	if b.values != nil {
+		text := "null"
+		if v.Type != TypeNull {
+			text = s.text(v)
+		}
+		if to, ok := b.values[text]; ok {
+			v = textValue(to)
+		}
+	}
+	if b.fallback != nil && (v.Type == TypeNull || v.Type == TypeText && v.Str == "") {
+		v = textValue(*b.fallback)
+	}
+	return v
+}
+
+func (b *binding) fault(p *problem) *problem {
+	p.detail = b.name + ": " + p.detail
+	return p
+}
+
+func (b *binding) id(row []Value, s *Scratch) (string, *problem) {
+	id, p := idText(b.get(row, s), s)
+	switch {
+	case p != nil:
+		return "", b.fault(p)
+	case id != "" && b.prefix != "":
+		return s.concat(b.prefix, id), nil
+	}
+	return id, nil
+}
+
+func (b *binding) text(row []Value, s *Scratch) string { return s.text(b.get(row, s)) }
+
+// time returns 0 for NULL and blank text.
+func (b *binding) time(row []Value, s *Scratch) (Time, *problem) {
+	v := b.get(row, s)
+	if isBlank(v) {
+		return 0, nil
+	}
+	t, ok := b.times.time(v)
+	if !ok {
+		return 0, b.fault(&problem{BadTimestamp, shown(v) + " is no time"})
+	}
+	return t, nil
+}
+
+// plausibleTime is like time, for times at which something happened.
+func (b *binding) plausibleTime(row []Value, s *Scratch, latest Time) (Time, *problem) {
+	t, p := b.time(row, s)
+	if p != nil || t >= earliest && t <= latest {
+		return t, p
+	}
+	v := b.get(row, s)
+	if isBlank(v) {
+		return 0, nil
+	}
+	return 0, b.fault(&problem{BadTimestamp, shown(v) + " is before 1990 or in the future"})
+}
+
+func isBlank(v Value) bool {
+	return v.Type == TypeNull || v.Type == TypeText && strings.TrimSpace(v.Str) == ""
+}
+
+func (b *binding) sequence(row []Value, s *Scratch) (Sequence, *problem) {
+	v := b.get(row, s)
+	seq, ok := sequenceOf(v)
+	if !ok {
+		return Sequence{}, b.fault(&problem{BadValue, shown(v) + " is no number"})
+	}
+	return seq, nil
+}
+
+func (b *binding) flag(row []Value, s *Scratch) (bool, *problem) {
+	v := b.get(row, s)
+	set, ok := flagOf(v)
+	if !ok {
+		return false, b.fault(&problem{BadValue, shown(v) + " is neither true nor false"})
+	}
+	return set, nil
+}
+
+// lookUp finds the word of a role or kind; a value without mapping takes the
+// default, if there is one.
+func lookUp[T any](b *binding, words map[string]T, parse func(string) (T, bool), row []Value, s *Scratch) (word T, found bool, v Value) {
+	v = b.raw(row)
+	text := "null"
+	if v.Type != TypeNull {
+		text = s.text(v)
+	}
+	if word, found = words[text]; !found && b.fallback != nil {
+		word, found = parse(*b.fallback)
+	}
+	return word, found, v
+}
+
+func (m *Mapping) kind(row []Value, s *Scratch) (Kind, *problem) {
+	b := &m.fields[fKind]
+	if b.slot == slotNone {
+		return KindMessage, nil
+	}
+	kind, ok, v := lookUp(b, m.kinds, ParseKind, row, s)
+	if !ok && v.Type != TypeNull {
+		return 0, b.fault(&problem{UnknownKind, shown(v) + " has no mapping"})
+	}
+	return kind, nil
+}
+
+func (m *Mapping) role(row []Value, s *Scratch) (Role, *problem) {
+	b := &m.fields[fRole]
+	role, ok, v := lookUp(b, m.roles, ParseRole, row, s)
+	if !ok {
+		return 0, b.fault(&problem{UnknownRole, shown(v) + " has no mapping"})
+	}
+	return role, nil
+}
+
+// conversationID returns the id that a row of messages or conversations
+// belongs to; a missing one is a problem.
+func (m *Mapping) conversationID(row []Value, s *Scratch) (string, *problem) {
+	b := &m.fields[0]
+	id, p := b.id(row, s)
+	if p == nil && id == "" {
+		p = &problem{BadID, b.name + " is missing"}
+	}
+	return id, p
+}
+
+// Message maps a row into out, whose strings are valid until s is reset and
+// whose Extra is reused. The reject, if there is one, names neither set nor
+// locator.
+func (m *Mapping) Message(row []Value, s *Scratch, out *Message) *Reject {
+	id, p := m.conversationID(row, s)
+	return m.message(row, s, id, p, out)
+}
+
+// message is Message with the conversation's id, or why it is bad, known.
+func (m *Mapping) message(row []Value, s *Scratch, id string, badID *problem, out *Message) *Reject {
+	kind, badKind := m.kind(row, s)
+	role, badRole := m.role(row, s)
+	*out = Message{ConversationID: id, Kind: kind, Role: role, Extra: out.Extra[:0]}
+	if badKind == nil && Ignored(kind, role) != "" {
+		return nil
+	}
+	var badMessageID *problem
+	out.MessageID, badMessageID = m.fields[fMessageID].id(row, s)
+	for _, p := range [...]*problem{badKind, badRole, badID, badMessageID} {
+		if p != nil {
+			return m.reject(p, id, out.MessageID)
+		}
+	}
+	if p := m.fillMessage(row, s, out); p != nil {
+		return m.reject(p, id, out.MessageID)
+	}
+	return nil
+}
+
+func (m *Mapping) fillMessage(row []Value, s *Scratch, out *Message) (p *problem) {
+	f := m.fields
+	if out.SentAt, p = f[fSentAt].plausibleTime(row, s, m.latest); p != nil {
+		return p
+	}
+	if out.SentAt == 0 {
+		return &problem{BadTimestamp, f[fSentAt].name + " is missing"}
+	}
+	if out.ChangedAt, p = f[fChangedAt].time(row, s); p != nil {
+		return p
+	}
+	for _, id := range [...]struct {
+		field int
+		to    *string
+	}{
+		{fAuthorID, &out.Author.ID}, {fAgentID, &out.Agent.ID},
+		{fUserID, &out.UserID}, {fAnonymousID, &out.AnonymousID},
+	} {
+		if *id.to, p = f[id.field].id(row, s); p != nil {
+			return p
+		}
+	}
+	out.Author.Name = f[fAuthorName].text(row, s)
+	out.Author.Username = f[fAuthorUsername].text(row, s)
+	out.Agent.Name = f[fAgentName].text(row, s)
+	out.Agent.Username = f[fAgentUsername].text(row, s)
+	out.Body = f[fBody].text(row, s)
+	if out.Sequence, p = f[fSequence].sequence(row, s); p != nil {
+		return p
+	}
+	if out.Deleted, p = f[fDeleted].flag(row, s); p != nil {
+		return p
+	}
+	for i := range m.extra {
+		out.Extra = append(out.Extra, jsonText(m.extra[i].get(row, s), s))
+	}
+	return nil
+}
+
+// Conversation maps a row of the conversations set into out, as Message does.
+func (m *Mapping) Conversation(row []Value, s *Scratch, out *Conversation) *Reject {
+	id, p := m.conversationID(row, s)
+	return m.conversation(row, s, id, p, out)
+}
+
+func (m *Mapping) conversation(row []Value, s *Scratch, id string, p *problem, out *Conversation) *Reject {
+	*out = Conversation{ConversationID: id}
+	if p == nil {
+		p = m.fillConversation(row, s, out)
+	}
+	if p != nil {
+		return m.reject(p, id, "")
+	}
+	return nil
+}
+
+func (m *Mapping) fillConversation(row []Value, s *Scratch, out *Conversation) (p *problem) {
+	f := m.fields
+	for _, id := range [...]struct {
+		field int
+		to    *string
+	}{
+		{cUserID, &out.UserID}, {cAnonymousID, &out.AnonymousID},
+		{cAssigneeID, &out.Assignee.ID}, {cEndedBy, &out.EndedBy},
+	} {
+		if *id.to, p = f[id.field].id(row, s); p != nil {
+			return p
+		}
+	}
+	out.Assignee.Name = f[cAssigneeName].text(row, s)
+	out.Assignee.Username = f[cAssigneeUsername].text(row, s)
+	if out.EndedAt, p = f[cEndedAt].plausibleTime(row, s, m.latest); p != nil {
+		return p
+	}
+	out.ChangedAt, p = f[cChangedAt].time(row, s)
+	return p
+}
+
+// Agent maps a row of the directory of agents into out, as Message does.
+func (m *Mapping) Agent(row []Value, s *Scratch, out *DirectoryAgent) *Reject {
+	f := m.fields
+	id, p := m.conversationID(row, s) // an agent's id has the same place and rules
+	*out = DirectoryAgent{Person: Person{ID: id, Name: f[aName].text(row, s), Username: f[aUsername].text(row, s)}}
+	if p == nil {
+		out.ChangedAt, p = f[aChangedAt].time(row, s)
+	}
+	if p != nil {
+		return m.reject(p, "", "")
+	}
+	return nil
+}
+
+func (m *Mapping) reject(p *problem, conversationID, messageID string) *Reject {
+	return &Reject{
+		Stage:          StageRead,
+		Reason:         p.reason,
+		Set:            m.set,
+		ConversationID: conversationID,
+		MessageID:      messageID,
+		Detail:         p.detail,
+	}
+}
+
+// payload is the row's mapped columns as a JSON object.
+func (m *Mapping) payload(row []Value) string {
+	object := make(map[string]json.RawMessage, len(row))
+	var s Scratch
+	for i, v := range row {
+		text := jsonText(v, &s)
+		if text == "" {
+			text = "null"
+		}
+		object[m.Columns[i].Name] = json.RawMessage(text)
+	}
+	out, err := json.Marshal(object)
+	if err != nil { // jsonText only makes valid JSON
+		panic(fmt.Sprintf("encode payload: %v", err))
+	}
+	return string(out)
+}
+
+// latestAt is the latest plausible time of a run that starts at now.
+func latestAt(now time.Time) Time { return TimeOf(now.Add(24 * time.Hour)) }

@@ -1,0 +1,218 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// ParquetConfig says what a Parquet source reads.
+type ParquetConfig struct {
+	Dir           string // what relative paths are relative to
+	Messages      []Set
+	Conversations []Set
+	Agents        []Set
+	Extra         []ExtraField
+	Memory        int64            // bytes that rows may take while they are grouped; 0: 256 MiB
+	Tmp           string           // where what exceeds it goes; empty: the system's folder
+	Now           func() time.Time // the run's clock; nil: time.Now
+	KeepPayload   bool             // rejects carry the row's mapped columns
+}
+
+// Parquet is a source of transcripts in local Parquet files. Its files, their
+// footers and the mapping of their columns have been checked.
+type Parquet struct {
+	cfg      ParquetConfig
+	messages []*parquetFile
+	others   []*parquetFile // of the conversations sets
+	agents   []*parquetFile
+	maxPage  int64
+	rejects  []Reject // rows of the directory
+
+	// Tests set these.
+	workers  int   // goroutines that read
+	pageRows int   // messages after which a page ends
+	single   int64 // bytes; a larger conversation is rejected
+}
+
+// The pages and row groups of what is called Parquet have any size. A page is
+// decoded as a whole, so it has to fit into memory several times.
+const minPageLimit = 128 << 20
+
+// OpenParquet resolves the files of all sets, reads their footers and compiles
+// the mappings. It reports all mistakes at once: the error joins
+// [MappingError]s and [FileError]s.
+func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
+	if cfg.Memory <= 0 {
+		cfg.Memory = defaultMemory
+	}
+	if cfg.Tmp == "" {
+		cfg.Tmp = os.TempDir()
+	} else if !filepath.IsAbs(cfg.Tmp) {
+		cfg.Tmp = filepath.Join(cfg.Dir, cfg.Tmp)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: cfg.Memory}
+	o := opener{Parquet: p, latest: latestAt(cfg.Now())}
+	p.messages = o.sets(ctx, SetMessages, cfg.Messages, messageFields, cfg.Extra)
+	p.others = o.sets(ctx, SetConversations, cfg.Conversations, conversationFields, nil)
+	p.agents = o.sets(ctx, SetAgents, cfg.Agents, agentFields, nil)
+	if len(cfg.Messages) == 0 {
+		o.errs = append(o.errs, &MappingError{Set: SetMessages, Problem: "there is no such set", Try: "name the files of the messages"})
+	}
+	if err := errors.Join(o.errs...); err != nil {
+		return nil, err
+	}
+	return p, ctx.Err()
+}
+
+// RowCount is the number of rows of messages according to the footers.
+func (p *Parquet) RowCount() (rows int64) {
+	for _, f := range p.messages {
+		rows += f.rows()
+	}
+	return rows
+}
+
+// Horizon is the newest modification time of the files of messages and
+// conversations: what happened later is not in them.
+func (p *Parquet) Horizon() (newest Time) {
+	for _, files := range [...][]*parquetFile{p.messages, p.others} {
+		for _, f := range files {
+			newest = max(newest, TimeOf(f.modTime))
+		}
+	}
+	return newest
+}
+
+// After is the position after a conversation, from which [Parquet.Transcripts]
+// goes on with the next one.
+func (p *Parquet) After(conversationID string) Position { return pointOf(conversationID).position() }
+
+// Directory reads the directory of agents, by their ids. Of several rows with
+// one id the one with the greatest ChangedAt wins, among equals that with the
+// greatest fields. Rows that cannot be read are left out; see
+// [Parquet.DirectoryRejects].
+func (p *Parquet) Directory(ctx context.Context) (map[string]DirectoryAgent, error) {
+	d := directory{agents: map[string]DirectoryAgent{}, keepPayload: p.cfg.KeepPayload}
+	for _, f := range p.agents {
+		if err := d.read(ctx, f, p.maxPage); err != nil {
+			return nil, err
+		}
+	}
+	p.rejects = d.rejects
+	return d.agents, nil
+}
+
+// DirectoryRejects are the rows that Directory left out when it was called last.
+func (p *Parquet) DirectoryRejects() []Reject { return p.rejects }
+
+type directory struct {
+	agents      map[string]DirectoryAgent
+	rejects     []Reject
+	keepPayload bool
+}
+
+func (d *directory) read(ctx context.Context, f *parquetFile, maxPage int64) error {
+	file, err := f.openReader(maxPage)
+	if err != nil {
+		return err
+	}
+	defer file.file.Close()
+	var s Scratch
+	for group := range f.groups {
+		err := file.readGroup(ctx, group, func(row []Value, number int64) error {
+			s.Reset()
+			d.row(f, group, row, number, &s)
+			return nil
+		}, func(int64) {})
+		if err != nil {
+			return err
+		}
+	}
+	return f.unchanged()
+}
+
+func (d *directory) row(f *parquetFile, group int, row []Value, number int64, s *Scratch) {
+	var a DirectoryAgent
+	if r := f.mapping.Agent(row, s, &a); r != nil {
+		f.locate(r, group, number)
+		if d.keepPayload {
+			r.Payload = f.mapping.payload(row)
+		}
+		d.rejects = append(d.rejects, *r)
+		return
+	}
+	if old, ok := d.agents[a.ID]; ok && compareAgents(a, old) <= 0 {
+		return
+	}
+	for _, text := range [...]*string{&a.ID, &a.Name, &a.Username} {
+		*text = strings.Clone(*text)
+	}
+	d.agents[a.ID] = a
+}
+
+func compareAgents(a, b DirectoryAgent) int {
+	if a.ChangedAt != b.ChangedAt {
+		if a.ChangedAt < b.ChangedAt {
+			return -1
+		}
+		return +1
+	}
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Username, b.Username)
+}
+
+func (f *parquetFile) rows() (rows int64) {
+	for _, n := range f.groups {
+		rows += n
+	}
+	return rows
+}
+
+// locate says where a rejected row is. Rows count from 0 over the whole file.
+func (f *parquetFile) locate(r *Reject, group int, number int64) {
+	r.Locator = fmt.Sprintf("%s: row group %d, row %d", f.name, group, number)
+}
+
+// Transcripts returns a reader of the transcripts after a position; the empty
+// one is the start. The reader has to be closed.
+func (p *Parquet) Transcripts(ctx context.Context, from Position) (*Reader, error) {
+	r := &Reader{source: p, used: &atomic.Int64{}, spill: &spillFile{parent: p.cfg.Tmp}}
+	if from != "" {
+		after, err := parsePosition(from)
+		if err != nil {
+			return nil, err
+		}
+		r.after = &after
+	}
+	removeStale(p.cfg.Tmp, time.Now())
+	return r, ctx.Err()
+}
+
+// estimate guesses how many bytes the records of all rows take. Dictionaries
+// make columns smaller than their records.
+func (p *Parquet) estimate() (size int64) {
+	for _, files := range [...][]*parquetFile{p.messages, p.others} {
+		for _, f := range files {
+			size += 2*f.bytes + 64*f.rows()
+		}
+	}
+	return size
+}
+
+func (p *Parquet) partitionBits() int {
+	// A writer needs a block for each partition.
+	most := bits.Len64(uint64(p.cfg.Memory / int64(p.workers) >> 14))
+	return min(partitionBitsFor(p.cfg.Memory, p.estimate()), most)
+}

@@ -1,0 +1,154 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/apache/arrow-go/v18/parquet/file"
+)
+
+// parquetFile is a file of a set with the mapping of its columns.
+type parquetFile struct {
+	*sourceFile
+	mapping *Mapping
+	groups  []int64 // rows of each row group
+	origin  uint32
+	set     string
+	bytes   int64 // uncompressed, of the mapped columns
+}
+
+// openFile is a Parquet file being read by one goroutine.
+type openFile struct {
+	*parquetFile
+	file    *os.File
+	rdr     *file.Reader
+	maxPage int64
+}
+
+func (f *parquetFile) openReader(maxPage int64) (*openFile, error) {
+	file, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	rdr, err := openFooter(file, f.size, maxPage)
+	if err != nil {
+		return nil, errors.Join(f.fault(err), file.Close())
+	}
+	return &openFile{f, file, rdr, maxPage}, nil
+}
+
+// fault names the file in an error. If the file changed, that explains it.
+func (f *parquetFile) fault(err error) error {
+	var fileErr *FileError
+	switch {
+	case err == nil, errors.As(err, &fileErr), errors.Is(err, ErrChanged):
+		return err
+	}
+	if changed := f.unchanged(); changed != nil {
+		return changed
+	}
+	return &FileError{Path: f.name, Err: err, Try: tryFor(err)}
+}
+
+func tryFor(err error) string {
+	switch {
+	case errors.Is(err, errEncrypted):
+		return "export it without encryption"
+	case errors.Is(err, errPageSize):
+		return "write the file with smaller pages, or raise source.parquet.memory"
+	}
+	return "check that the export was complete, and copy the file again"
+}
+
+// rowFunc gets a row, whose values are valid until it returns, and the row's
+// number within the file, from 0.
+type rowFunc func(row []Value, number int64) error
+
+// readGroup reads the mapped columns of one row group. It calls each for every
+// row and done for every stretch of rows. It returns an error unless it read as
+// many rows as the footer says.
+func (f *openFile) readGroup(ctx context.Context, group int, each rowFunc, done func(rows int64)) (err error) {
+	var callErr error
+	defer func() {
+		if err != nil && callErr == nil {
+			err = f.fault(fmt.Errorf("row group %d: %w", group, err))
+		}
+	}()
+	defer recoverTo(&err)
+
+	cursors, err := f.cursors(group)
+	defer func() {
+		for _, c := range cursors {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	first := int64(0)
+	for i := range group {
+		first += f.groups[i]
+	}
+	row := make([]Value, len(cursors))
+	for at, left := first, f.groups[group]; left > 0; {
+		if callErr = ctx.Err(); callErr != nil {
+			return callErr
+		}
+		n, err := f.refill(cursors, left)
+		if err != nil {
+			return err
+		}
+		for range n {
+			for i, c := range cursors {
+				row[i] = c.values[c.next]
+				c.next++
+			}
+			if callErr = each(row, at); callErr != nil {
+				return callErr
+			}
+			at++
+		}
+		left -= n
+		done(n)
+	}
+	return nil
+}
+
+// cursors opens the mapped columns of a row group after checking their pages.
+func (f *openFile) cursors(group int) (cursors []*cursor, err error) {
+	rdr := f.rdr.RowGroup(group)
+	for _, col := range f.mapping.Columns {
+		c, err := chunkOf(rdr.MetaData(), col.index, f.size, f.maxPage)
+		if err == nil {
+			err = checkPages(f.file, c)
+		}
+		if err != nil {
+			return cursors, fmt.Errorf("column %s: %w", col.Name, err)
+		}
+		columnReader, err := rdr.Column(col.index)
+		if err != nil {
+			return cursors, fmt.Errorf("column %s: %w", col.Name, err)
+		}
+		cur, err := newCursor(columnReader)
+		if err != nil {
+			return cursors, err
+		}
+		cursors = append(cursors, cur)
+	}
+	return cursors, nil
+}
+
+// refill makes every cursor have a value and returns how many rows all have.
+func (f *openFile) refill(cursors []*cursor, left int64) (int64, error) {
+	for i, c := range cursors {
+		if c.left() == 0 {
+			if err := c.fill(); err != nil {
+				return 0, fmt.Errorf("column %s: %w", f.mapping.Columns[i].Name, err)
+			}
+		}
+		left = min(left, int64(c.left()))
+	}
+	return left, nil
+}
