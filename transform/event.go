@@ -1,0 +1,71 @@
+package transform
+
+import (
+	"encoding/json"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+)
+
+// Name is one of the four events of Segment's Live Chat spec.
+type Name uint8
+
+// The events, with the exact names of the spec.
+const (
+	Started  Name = iota + 1 // Live Chat Conversation Started
+	Sent                     // Live Chat Message Sent: by the customer
+	Received                 // Live Chat Message Received: by the customer
+	Ended                    // Live Chat Conversation Ended
+)
+
+// Names are all events in the order in which a conversation has them.
+var Names = [...]Name{Started, Sent, Received, Ended}
+
+var eventNames = [...]string{
+	"",
+	"Live Chat Conversation Started",
+	"Live Chat Message Sent",
+	"Live Chat Message Received",
+	"Live Chat Conversation Ended",
+}
+
+// String returns the name as the spec has it.
+func (n Name) String() string { return eventNames[n] }
+
+// Agent is what an event says of an agent. Empty fields are left out.
+type Agent = extract.Person
+
+// Property is a property of an event beyond those of the spec.
+type Property struct {
+	Key   string
+	Value json.RawMessage // one JSON value, never null
+}
+
+// Event is one Segment track call. Its strings are valid UTF-8 without NUL.
+type Event struct {
+	Name           Name
+	ID             ID
+	Timestamp      extract.Time // whole milliseconds
+	UserID         string       // at least one of UserID and AnonymousID is set
+	AnonymousID    string
+	ConversationID string
+	MessageID      string
+	Agent          Agent
+	Duration       int64 // whole seconds since the conversation's start
+	Body           string
+	Properties     []Property // beyond the spec's; sorted by key
+
+	// Settings are the job's context and integrations, shared by all events.
+	Settings *Settings
+
+	// JSON is the event encoded as analytics-go encodes it.
+	JSON []byte
+
+	// Key names the event within its conversation: the same for the same event
+	// name and message id, in whatever namespace.
+	Key uint64
+	// Hash is a hash of JSON, the messageId left out.
+	Hash uint64
+	// Row is the index in the conversation's order of the row that the event
+	// is about, or of the row it comes after if it has none.
+	Row int
+}
