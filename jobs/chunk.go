@@ -1,0 +1,87 @@
+package jobs
+
+import (
+	"encoding/json"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/transform"
+)
+
+// chunk is some conversations' events that are sent and then checkpointed
+// together.
+type chunk struct {
+	seq     int
+	events  []*transform.Event
+	parts   []part
+	rejects []extract.Reject
+	clean   []string                // conversations with open rejects that are clean now
+	due     map[string]extract.Time // see commit
+	tally   Counts                  // of the rows and of the events that are not sent
+	after   extract.Position        // where to read once the chunk is done; empty if a conversation goes on in the next
+}
+
+// part is a conversation's share of a chunk's events.
+type part struct {
+	conversation string
+	start        extract.Time
+	from, to     int // of chunk.events
+}
+
+func newChunk(seq int) *chunk {
+	return &chunk{seq: seq, tally: newCounts(), due: make(map[string]extract.Time)}
+}
+
+// settle turns what became of the events into what the ledger and the rejects
+// record of it, and counts it.
+func (c *chunk) settle(d load.Delivery) (ledger []ledgerEntry, rejects []extract.Reject) {
+	for _, p := range c.parts {
+		entry := ledgerEntry{conversation: p.conversation}
+		for i := p.from; i < p.to; i++ {
+			e, outcome := c.events[i], d.Outcomes[i]
+			switch {
+			case outcome.Accepted:
+				entry.entries = appendEntry(entry.entries, e)
+				if e.Name == transform.Started {
+					entry.start = p.start
+				}
+				c.tally.Events[transform.Accepted]++
+			case outcome.Reject != nil:
+				reject := *outcome.Reject
+				reject.ConversationID = p.conversation
+				rejects = append(rejects, reject)
+				c.tally.Events[transform.Rejected+transform.Outcome(reject.Reason)]++
+			}
+		}
+		if len(entry.entries) > 0 {
+			ledger = append(ledger, entry)
+		}
+	}
+	return ledger, rejects
+}
+
+// ended is a chunk that was delivered as a whole, with what the destination
+// needs to go on after it.
+type ended struct {
+	*chunk
+	destination json.RawMessage
+}
+
+// advance moves a checkpoint over chunks that ended. Counts move with the
+// position: those of a conversation that goes on in a chunk yet to end are left
+// for when that one has ended.
+func advance(to Checkpoint, chunks []ended, pending Counts) (Checkpoint, Counts) {
+	to.Tally, pending = to.Tally.Clone(), pending.Clone()
+	for _, c := range chunks {
+		pending.Add(c.tally)
+		if c.destination != nil {
+			to.Destination = c.destination
+		}
+		if c.after != "" {
+			to.Position = c.after
+			to.Tally.Add(pending)
+			pending = newCounts()
+		}
+	}
+	return to, pending
+}

@@ -1,0 +1,114 @@
+package jobs
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/transform"
+)
+
+// Delivered is what the ledger has of a conversation.
+type Delivered struct {
+	Start  extract.Time      // the delivered start, or 0
+	Events map[uint64]uint64 // by transform.Event.Key: the hash of what was delivered
+}
+
+// ledgerEntry is what a chunk adds to the ledger of one conversation.
+type ledgerEntry struct {
+	conversation string
+	start        extract.Time // set if the chunk delivered the start
+	entries      []byte
+}
+
+const entrySize = 16
+
+// appendEntry adds an accepted event to entries as the ledger keeps them.
+func appendEntry(entries []byte, e *transform.Event) []byte {
+	entries = binary.BigEndian.AppendUint64(entries, e.Key)
+	return binary.BigEndian.AppendUint64(entries, e.Hash)
+}
+
+func readEntries(entries []byte) (map[uint64]uint64, error) {
+	if len(entries)%entrySize != 0 {
+		return nil, fmt.Errorf("%d bytes are no whole number of entries", len(entries))
+	}
+	events := make(map[uint64]uint64, len(entries)/entrySize)
+	for ; len(entries) > 0; entries = entries[entrySize:] {
+		events[binary.BigEndian.Uint64(entries)] = binary.BigEndian.Uint64(entries[8:])
+	}
+	return events, nil
+}
+
+// LedgerEmpty reports whether nothing was ever delivered for the job.
+func (j *JobState) LedgerEmpty(ctx context.Context) (bool, error) {
+	var n int
+	err := j.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM ledger WHERE job_id = $1 LIMIT 1) AS one`, j.id).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("read the ledger of job %s: %w", j.Name, err)
+	}
+	return n == 0, nil
+}
+
+// Delivered returns what was delivered of the conversations that have anything
+// delivered.
+func (j *JobState) Delivered(ctx context.Context, conversations []string) (map[string]Delivered, error) {
+	found := make(map[string]Delivered)
+	err := j.transact(ctx, func(tx *sql.Tx) error {
+		query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND conversation = $2`)
+		if err != nil {
+			return err
+		}
+		defer query.Close()
+		for _, id := range conversations {
+			d, err := scanDelivered(query.QueryRowContext(ctx, j.id, []byte(id)))
+			if err == sql.ErrNoRows {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("conversation %q: %w", id, err)
+			}
+			found[id] = d
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger of job %s: %w", j.Name, err)
+	}
+	return found, nil
+}
+
+func scanDelivered(row *sql.Row) (Delivered, error) {
+	var d Delivered
+	var entries []byte
+	err := row.Scan(&d.Start, &entries)
+	if err != nil {
+		return d, err
+	}
+	d.Events, err = readEntries(entries)
+	return d, err
+}
+
+// writeLedger adds entries. What is there stays: two writers never lose each
+// other's.
+func (j *JobState) writeLedger(ctx context.Context, tx *sql.Tx, entries []ledgerEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	joined := fmt.Sprintf(j.dialect.join, "ledger.entries", "excluded.entries")
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger (job_id, conversation, start, entries) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (job_id, conversation) DO UPDATE SET entries = `+joined+`,
+			start = CASE WHEN ledger.start = 0 THEN excluded.start ELSE ledger.start END`)
+	if err != nil {
+		return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+	}
+	defer insert.Close()
+	for _, e := range entries {
+		if _, err := insert.ExecContext(ctx, j.id, []byte(e.conversation), int64(e.start), e.entries); err != nil {
+			return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/transform"
+)
+
+// Source yields the transcripts of whole conversations in the order of their
+// positions.
+type Source interface {
+	// Version names the content of the source: as long as it stays the same
+	// there is nothing new to read. Empty: the source cannot tell.
+	Version() string
+	// Horizon is the time up to which the source shows rows.
+	Horizon() extract.Time
+	// RowCount is the number of rows in the source; 0: it cannot tell.
+	RowCount() int64
+	// Transcripts reads what comes after a position.
+	Transcripts(ctx context.Context, from extract.Position) (Pages, error)
+	// After returns the position after a conversation.
+	After(conversationID string) extract.Position
+}
+
+// Pages are transcripts, some at a time. Next returns io.EOF after the last.
+type Pages interface {
+	Next(ctx context.Context) (extract.Page, error)
+	Close() error
+}
+
+// pass is one sweep over the source: read, rebuild, leave out what the ledger
+// has, hand on.
+type pass struct {
+	*Run
+	sink    sink
+	limits  *pipeline // halts the pass when too much is rejected; nil: nothing does
+	builder *transform.Builder
+	chunk   *chunk
+	last    extract.Position // after the last conversation that was rebuilt
+	horizon extract.Time
+	counts  Counts // of the pass up to and with the chunks handed on
+	built   int    // conversations rebuilt
+}
+
+// sink takes the chunks of a pass. After an error of submit nothing more is
+// submitted; wait returns once all have ended.
+type sink interface {
+	submit(ctx context.Context, c *chunk) error
+	wait() error
+}
+
+func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
+	builder, err := transform.NewBuilder(r.Options)
+	if err != nil {
+		return nil, &Error{Exit: ExitUsage, Err: err}
+	}
+	return &pass{Run: r, sink: to, builder: builder, horizon: from.Upper, chunk: newChunk(0), last: from.Position, counts: from.Tally.Clone()}, nil
+}
+
+// sweep reads the source from a checkpoint's position to the end.
+func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
+	pipe := newPipeline(r.Destination, r.lease, r.id, from, r.InFlight)
+	pipe.told = r.count
+	p, err := r.newPass(pipe, from)
+	if err != nil {
+		return from, err
+	}
+	p.limits = pipe
+	if err := pipe.begin(ctx); err != nil {
+		return from, err
+	}
+	err = errors.Join(p.read(ctx, from.Position), pipe.wait())
+	if err != nil {
+		return pipe.checkpoint, err
+	}
+	if p.limited() {
+		return pipe.checkpoint, nil
+	}
+	return pipe.checkpoint, pipe.finish(ctx)
+}
+
+// visit reads the selected conversations, wherever they are. What is delivered
+// enters the ledger; the position of the job's pass stays where it is.
+func (r *Run) visit(ctx context.Context, at Checkpoint) error {
+	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
+	pipe.told, pipe.still = r.count, true
+	from := Checkpoint{Upper: r.Source.Horizon(), Tally: newCounts()}
+	p, err := r.newPass(pipe, from)
+	if err != nil {
+		return err
+	}
+	if err := pipe.begin(ctx); err != nil {
+		return err
+	}
+	return errors.Join(p.read(ctx, from.Position), pipe.wait())
+}
+
+// read hands all transcripts after a position on, the next page being read
+// while one is worked on.
+func (p *pass) read(ctx context.Context, from extract.Position) error {
+	pages, err := p.Source.Transcripts(ctx, from)
+	if err != nil {
+		return err
+	}
+	reading, cancel := context.WithCancel(ctx)
+	ahead := readAhead(reading, pages)
+	defer func() {
+		cancel()
+		for range ahead {
+		}
+		pages.Close()
+	}()
+	for page := range ahead {
+		if page.err != nil {
+			return page.err
+		}
+		if err := p.page(ctx, page.Page); err != nil {
+			return err
+		}
+		if p.limited() {
+			break
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return p.flush(ctx, p.last)
+}
+
+type pageRead struct {
+	extract.Page
+	err error
+}
+
+// readAhead reads one page ahead of whoever receives them. The channel is
+// closed after the last page, after an error, and when ctx ends.
+func readAhead(ctx context.Context, pages Pages) <-chan pageRead {
+	ahead := make(chan pageRead)
+	go func() {
+		defer close(ahead)
+		for {
+			page, err := pages.Next(ctx)
+			if err == io.EOF {
+				return
+			}
+			select {
+			case ahead <- pageRead{page, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return ahead
+}
+
+// page rebuilds the conversations of a page and sends what is new.
+func (p *pass) page(ctx context.Context, page extract.Page) error {
+	known, err := p.lookUp(ctx, page.Transcripts)
+	if err != nil {
+		return err
+	}
+	rows := int64(0)
+	for i := range page.Transcripts {
+		t := &page.Transcripts[i]
+		select {
+		case <-p.Stop:
+			return ErrInterrupted
+		default:
+		}
+		if p.limited() {
+			break
+		}
+		if !p.Select.has(t.ConversationID) {
+			continue
+		}
+		if err := p.conversation(ctx, t, known[t.ConversationID]); err != nil {
+			return err
+		}
+		rows += int64(t.Rows())
+	}
+	p.countRows(rows)
+	return nil
+}
+
+// lookUp returns what the ledger has of the page's conversations.
+func (p *pass) lookUp(ctx context.Context, page []extract.Transcript) (map[string]Delivered, error) {
+	if p.ledgerEmpty {
+		return nil, nil
+	}
+	ids := make([]string, len(page))
+	for i := range page {
+		ids[i] = page[i].ConversationID
+	}
+	return p.Job.Delivered(ctx, ids)
+}
+
+// conversation rebuilds a conversation and adds what is new to the chunk.
+func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivered Delivered) error {
+	// A row causes at most an event of its own and an end, and one of them the start.
+	if n := len(p.chunk.events); n > 0 && n+2*len(t.Messages)+1 > p.ChunkEvents {
+		if err := p.flush(ctx, p.last); err != nil {
+			return err
+		}
+	}
+	built := p.builder.Build(t, transform.Known{Start: delivered.Start, Horizon: p.horizon}, &p.chunk.tally.Tally)
+	fresh := p.leaveOut(&built, delivered)
+	for len(fresh) > p.ChunkEvents {
+		p.add(&built, fresh[:p.ChunkEvents])
+		fresh = fresh[p.ChunkEvents:]
+		if err := p.flush(ctx, ""); err != nil {
+			return err
+		}
+	}
+	p.add(&built, fresh)
+	p.note(t, &built)
+	p.built += min(1, len(t.ConversationID))
+	p.last = p.Source.After(t.ConversationID)
+	return nil
+}
+
+// leaveOut returns the events that are to be sent: those that the ledger does
+// not have. A start that was delivered stays the only one.
+func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*transform.Event {
+	fresh := make([]*transform.Event, 0, len(c.Events))
+	for i := range c.Events {
+		e := &c.Events[i]
+		_, known := delivered.Events[e.Key]
+		switch {
+		case known:
+			p.chunk.tally.Events[transform.Delivered]++
+		case e.Name == transform.Started && delivered.Start != 0:
+			p.chunk.tally.Events[transform.Delivered]++
+			p.chunk.tally.StartedLate++
+		case p.unsendable[e.ID] != "":
+			p.chunk.tally.Events[transform.Rejected+transform.Outcome(p.unsendable[e.ID])]++
+		case !p.Select.covers(e.Timestamp):
+		default:
+			fresh = append(fresh, e)
+		}
+	}
+	return fresh
+}
+
+// add puts events of a conversation into the chunk.
+func (p *pass) add(c *transform.Conversation, events []*transform.Event) {
+	if len(events) == 0 {
+		return
+	}
+	from := len(p.chunk.events)
+	p.chunk.events = append(p.chunk.events, events...)
+	p.chunk.parts = append(p.chunk.parts, part{c.ID, c.Start, from, len(p.chunk.events)})
+}
+
+// note adds to the chunk what the state is to record of a conversation beside
+// its events.
+func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
+	p.chunk.rejects = append(p.chunk.rejects, c.Rejects...)
+	p.chunk.tally.reject(c, p.settled)
+	if _, noted := p.due[c.ID]; c.Due != 0 || noted {
+		p.chunk.due[c.ID] = c.Due
+	}
+	if p.rejected[c.ID] && len(t.Rejects) == 0 && c.Rejected == "" {
+		p.chunk.clean = append(p.chunk.clean, c.ID)
+	}
+}
+
+// flush sends the chunk and begins the next. After is where to read once it is
+// done; empty if the last conversation goes on in the next chunk, which then
+// has the counts of both.
+func (p *pass) flush(ctx context.Context, after extract.Position) error {
+	full := p.chunk
+	full.after = after
+	p.chunk = newChunk(full.seq + 1)
+	if after == "" {
+		full.tally, p.chunk.tally = p.chunk.tally, full.tally
+	}
+	if err := p.withinLimits(ctx, full); err != nil {
+		return err
+	}
+	return p.sink.submit(ctx, full)
+}
+
+// withinLimits returns an error, and records the chunk's rejects for somebody to
+// look at, if too much of the pass is rejected to go on.
+func (p *pass) withinLimits(ctx context.Context, c *chunk) error {
+	p.counts.Add(c.tally)
+	if p.limits == nil {
+		return nil
+	}
+	halt := p.Limits.check(&p.counts)
+	if halt == nil {
+		return nil
+	}
+	if err := p.sink.wait(); err != nil {
+		return err
+	}
+	p.count(c, load.Delivery{}, true)
+	return errors.Join(halt, p.limits.halt(ctx, c, p.counts))
+}
+
+// limited reports whether as many conversations were rebuilt as the run may.
+func (p *pass) limited() bool { return p.Limit > 0 && p.built >= p.Limit }

@@ -1,0 +1,125 @@
+package jobs
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// RejectFilter selects rejects. The zero RejectFilter selects all.
+type RejectFilter struct {
+	IDs    []int64
+	Reason string
+	State  string
+}
+
+func (f RejectFilter) matches(r *StoredReject) bool {
+	if f.Reason != "" && string(r.Reason) != f.Reason || f.State != "" && r.State != f.State {
+		return false
+	}
+	if len(f.IDs) == 0 {
+		return true
+	}
+	for _, id := range f.IDs {
+		if r.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// FindRejects returns the selected rejects in the order in which they were seen
+// first.
+func (j *JobState) FindRejects(ctx context.Context, f RejectFilter) ([]StoredReject, error) {
+	all, err := j.Rejects(ctx, f.State)
+	if err != nil {
+		return nil, err
+	}
+	var found []StoredReject
+	for i := range all {
+		if f.matches(&all[i]) {
+			found = append(found, all[i])
+		}
+	}
+	return found, nil
+}
+
+// Settle puts the selected open rejects into a state: RejectAccepted says that
+// they are all right and lets a run that was halted go on, RejectDropped that
+// they are never to be delivered, RejectClosed that they are to be tried again.
+// It returns those it found.
+func (l *Lease) Settle(ctx context.Context, f RejectFilter, state string) ([]StoredReject, error) {
+	f.State = RejectOpen
+	found, err := l.job.FindRejects(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	err = l.job.transact(ctx, func(tx *sql.Tx) error {
+		if lost, err := l.lost(ctx, tx); err != nil || lost {
+			return errors.Join(err, errFenced)
+		}
+		for i := range found {
+			_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $2 WHERE id = $1`, found[i].ID, state)
+			if err != nil {
+				return fmt.Errorf("settle reject %d of job %s: %w", found[i].ID, l.job.Name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil || state == RejectClosed {
+		return found, err
+	}
+	return found, l.resume(ctx)
+}
+
+// resume lets a pass that was halted go on.
+func (l *Lease) resume(ctx context.Context) error {
+	at, err := l.job.Checkpoint(ctx, l.shard)
+	if err != nil || at.Pass == 0 {
+		return err
+	}
+	at.Tally.Halted, at.Tally.RejectedRows, at.Tally.RejectedConversations = nil, 0, 0
+	return l.Commit(ctx, "", commit{advance: &at})
+}
+
+// WithLease opens the state of a job and calls do while holding its lease.
+func WithLease(ctx context.Context, spec *Spec, log *slog.Logger, do func(ctx context.Context, l *Lease) error) error {
+	state, err := spec.State.Open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(withJobLease(ctx, state, spec, log, do), state.Close())
+}
+
+func withJobLease(ctx context.Context, state *State, spec *Spec, log *slog.Logger, do func(ctx context.Context, l *Lease) error) error {
+	job, err := state.Job(ctx, spec.Name, spec.Label())
+	if err != nil {
+		return err
+	}
+	leased, lease, err := job.Acquire(ctx, "", log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(leased, lease), lease.Release(context.WithoutCancel(ctx)))
+}
+
+// WithState opens the state of a job for reading and calls do.
+func WithState(ctx context.Context, spec *Spec, do func(j *JobState) error) error {
+	state, err := spec.State.OpenExisting(ctx)
+	if err != nil {
+		return err
+	}
+	job, err := state.FindJob(ctx, spec.Name, spec.Label())
+	if err == nil {
+		err = do(job)
+	}
+	return errors.Join(err, state.Close())
+}
+
+// Changes returns how the settings of the job file that the lease was taken for
+// differ from those the job ran with.
+func (l *Lease) Changes(ctx context.Context, spec *Spec) ([]SettingChange, error) {
+	return l.job.SettingChanges(ctx, spec)
+}

@@ -1,0 +1,240 @@
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/transform"
+)
+
+// Run is one execution of a job. Its exported fields are set by whoever runs it
+// and not changed afterwards.
+type Run struct {
+	Job         *JobState
+	Source      Source
+	Destination Destination
+	Options     transform.Options
+	Limits      RejectsMax
+	Full        bool       // read everything again
+	Limit       int        // rebuild at most so many conversations; 0: all
+	Select      *Selection // deliver only these, outside of the job's passes; nil: run the job
+
+	ChunkEvents int             // at most so many events are sent and then checkpointed together
+	InFlight    int             // so many chunks at once
+	Stop        <-chan struct{} // once closed nothing further is read
+	Log         *slog.Logger
+	Version     string         // of the program
+	Progress    func(Progress) // told now and then how far the run is; may be nil
+
+	lease       *Lease
+	id          string
+	ledgerEmpty bool                            // nothing was ever delivered: no need to look
+	due         map[string]extract.Time         // notes at the run's start
+	rejected    map[string]bool                 // conversations with open rejects at the run's start
+	settled     map[rejectKey]bool              // rejects that somebody accepted or dropped
+	unsendable  map[transform.ID]extract.Reason // events that were refused, and nobody said to retry
+	rowsRead    int64
+
+	mu      sync.Mutex
+	summary Summary
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Rows   int64 // rows whose conversations were rebuilt
+	Total  int64 // rows of the source; 0 if it cannot tell
+	Events int64 // events accepted
+}
+
+// Summary is what a run did.
+type Summary struct {
+	RunID   string
+	Started time.Time
+	Took    time.Duration
+	Resumed bool                   // the run continued a pass that was interrupted
+	Nothing bool                   // the source has nothing new, nothing was read
+	Tally   transform.Tally        // what became of the rows read and the events derived
+	Sent    map[transform.Name]int // events accepted, by name
+	Due     int                    // conversations to be looked at again
+	NextDue time.Time              // when the first of them is due
+	Rejects int                    // open rejects, those of earlier runs included
+	Oldest  time.Time              // of the events accepted
+	Newest  time.Time
+}
+
+// Do runs the job: it ends a pass that was interrupted, then starts the next.
+// The summary is that of what was done, also when there is an error.
+func (r *Run) Do(ctx context.Context, lease *Lease) (Summary, error) {
+	r.lease = lease
+	r.summary = Summary{RunID: rand.Text(), Started: time.Now(), Tally: transform.NewTally(), Sent: make(map[transform.Name]int)}
+	r.id = r.summary.RunID
+	if err := r.Job.beginRun(ctx, r); err != nil {
+		return r.summary, err
+	}
+	err := classify(r.passes(ctx))
+	if err == nil {
+		err = r.balance()
+	}
+	r.summary.Took = time.Since(r.summary.Started)
+	ending := context.WithoutCancel(ctx)
+	return r.summary, errors.Join(err, r.conclude(ending), r.Job.endRun(ending, r, err))
+}
+
+// passes ends the interrupted pass, if there is one, and sweeps once more
+// unless the source has not changed since that began.
+func (r *Run) passes(ctx context.Context) error {
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
+	at, err := r.Job.Checkpoint(ctx, r.lease.shard)
+	if err != nil {
+		return err
+	}
+	if r.Select != nil {
+		return r.visit(ctx, at)
+	}
+	if err := r.Limits.check(&at.Tally); err != nil {
+		return err
+	}
+	if at.Pass > 0 && !at.Done {
+		r.summary.Resumed = true
+		at.Tally.Halted = nil
+		if at, err = r.sweep(ctx, at); err != nil || !at.Done {
+			return err
+		}
+	}
+	if at.Pass > 0 && at.Source != "" && at.Source == r.Source.Version() && !r.Full {
+		r.summary.Nothing = !r.summary.Resumed
+		return nil
+	}
+	_, err = r.sweep(ctx, Checkpoint{
+		Pass: at.Pass + 1, Upper: r.Source.Horizon(), Source: r.Source.Version(),
+		Tally: newCounts(), Destination: at.Destination,
+	})
+	return err
+}
+
+// recall reads what earlier runs left to be minded.
+func (r *Run) recall(ctx context.Context) (err error) {
+	if r.ledgerEmpty, err = r.Job.LedgerEmpty(ctx); err != nil {
+		return err
+	}
+	if r.due, err = r.Job.Due(ctx); err != nil {
+		return err
+	}
+	stored, err := r.Job.Rejects(ctx, "")
+	if err != nil {
+		return err
+	}
+	r.rejected, r.settled = make(map[string]bool), make(map[rejectKey]bool)
+	r.unsendable = make(map[transform.ID]extract.Reason)
+	for _, reject := range stored {
+		if id, ok := transform.ParseID(reject.Locator); ok && reject.Stage == extract.StageSend && reject.State != RejectClosed {
+			r.unsendable[id] = reject.Reason
+		}
+		switch reject.State {
+		case RejectOpen:
+			r.rejected[reject.ConversationID] = true
+		case RejectAccepted, RejectDropped:
+			r.settled[rejectKeyOf(&reject.Reject)] = true
+		}
+	}
+	return nil
+}
+
+// count adds a chunk that was sent to the summary.
+func (r *Run) count(c *chunk, d load.Delivery, whole bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, outcome := range d.Outcomes {
+		if !outcome.Accepted {
+			continue
+		}
+		e := c.events[i]
+		r.summary.Sent[e.Name]++
+		at := e.Timestamp.Time()
+		if r.summary.Oldest.IsZero() || at.Before(r.summary.Oldest) {
+			r.summary.Oldest = at
+		}
+		if at.After(r.summary.Newest) {
+			r.summary.Newest = at
+		}
+	}
+	if whole {
+		r.summary.Tally.Add(c.tally.Tally)
+	}
+	r.report()
+}
+
+// countRows counts rows whose conversations were rebuilt.
+func (r *Run) countRows(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rowsRead += n
+	r.report()
+}
+
+// report tells how far the run is. The lock is held.
+func (r *Run) report() {
+	if r.Progress == nil {
+		return
+	}
+	events := 0
+	for _, n := range r.summary.Sent {
+		events += n
+	}
+	r.Progress(Progress{Rows: r.rowsRead, Total: r.Source.RowCount(), Events: int64(events)})
+}
+
+// conclude completes the summary with what is left to do.
+func (r *Run) conclude(ctx context.Context) error {
+	due, err := r.Job.Due(ctx)
+	if err != nil {
+		return err
+	}
+	r.summary.Due = len(due)
+	for _, at := range due {
+		if t := at.Time(); r.summary.NextDue.IsZero() || t.Before(r.summary.NextDue) {
+			r.summary.NextDue = t
+		}
+	}
+	open, err := r.Job.Rejects(ctx, RejectOpen)
+	r.summary.Rejects = len(open)
+	return err
+}
+
+// balance checks that every row read has its outcome.
+func (r *Run) balance() error {
+	if rows := int64(r.summary.Tally.RowCount()); rows != r.rowsRead {
+		return fmt.Errorf("check the outcomes: %d rows were read, %d have an outcome", r.rowsRead, rows)
+	}
+	return nil
+}
+
+// classify gives errors of sources and destinations their exit code.
+func classify(err error) error {
+	var refused *load.Refused
+	var unavailable *load.Unavailable
+	var misconfigured *load.Misconfigured
+	var classed *Error
+	switch {
+	case err == nil || errors.As(err, &classed):
+		return err
+	case errors.As(err, &refused):
+		return &Error{Exit: ExitRefused, Err: err, Try: refused.Try()}
+	case errors.As(err, &unavailable):
+		return &Error{Exit: ExitInterrupted, Err: err, Try: unavailable.Try()}
+	case errors.As(err, &misconfigured):
+		return &Error{Exit: ExitUsage, Err: err, Try: misconfigured.Try()}
+	case errors.Is(err, load.ErrStopped), errors.Is(err, context.Canceled):
+		return &Error{Exit: ExitInterrupted, Err: ErrInterrupted.Err, Try: ErrInterrupted.Try}
+	}
+	return err
+}

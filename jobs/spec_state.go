@@ -1,0 +1,43 @@
+package jobs
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// StateRef says where a job's state is kept: one of the two is set.
+type StateRef struct {
+	SQLite   string // absolute path of a database file
+	Postgres Secret // DSN
+}
+
+// state sets ref from what the job file says.
+func (d *specDecoder) state(ref *StateRef, text, path string) bool {
+	file, sqlite := strings.CutPrefix(text, "sqlite:")
+	switch {
+	case strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://"):
+		ref.Postgres = NewSecret(text)
+		return true
+	case sqlite && file != "" && !strings.HasSuffix(file, "/"):
+		ref.SQLite = file
+		if !filepath.IsAbs(file) {
+			ref.SQLite = filepath.Join(d.dir, file)
+		}
+		return true
+	}
+	d.reject(path, "sqlite:PATH for a file, or postgres://user@host/database", "state is neither sqlite:PATH nor postgres://…")
+	return false
+}
+
+// state sets the default. In Kubernetes there is none: a file in the container
+// would be gone with it, and with it the record of what was delivered.
+func (c *specCheck) state() {
+	if c.has("state") || c.spec.Name == "" {
+		return
+	}
+	if _, kubernetes := c.lookupEnv("KUBERNETES_SERVICE_HOST"); kubernetes {
+		c.add(1, 1, "state: postgres://…, or sqlite:PATH on a persistent volume", "state must be spelled out when running in Kubernetes")
+		return
+	}
+	c.spec.State.SQLite = filepath.Join(c.dir, c.spec.Name+".state.db")
+}
