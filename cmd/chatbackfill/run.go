@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chatbackfill/chatbackfill/jobs"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var e jobs.Execution
+	var part selectionFlags
+	var dry bool
+	c := &cobra.Command{
+		Use:   "run JOB.yaml",
+		Short: "Run a job once, continuing from its checkpoint",
+		Long: "run reads the job's source, rebuilds the conversations and delivers their events. What was delivered\n" +
+			"is recorded: a run that is interrupted is continued by the next, and nothing is sent twice.",
+		Args: oneJob,
+		RunE: func(c *cobra.Command, args []string) error {
+			spec, err := jobs.LoadSpec(args[0], a.env)
+			if err != nil {
+				return err
+			}
+			e.Spec = spec
+			if e.Select, err = part.selection(); err != nil {
+				return err
+			}
+			if dry {
+				return a.planJob(c.Context(), e)
+			}
+			return a.runJob(c.Context(), e)
+		},
+	}
+	flags := c.Flags()
+	flags.BoolVar(&e.Final, "final", false, "expect no later rows: nothing waits for an agent")
+	flags.BoolVar(&e.Full, "full", false, "read everything again; what was delivered is not sent again")
+	flags.BoolVar(&dry, "dry-run", false, "send nothing and checkpoint nothing, print what would be done")
+	flags.IntVar(&e.Limit, "limit", 0, "rebuild at most so many conversations; the next run goes on after them")
+	part.register(flags)
+	flags.StringVar(&e.IfRunning, "if-running", jobs.IfRunningFail, "when another run of the job is under way: fail, wait or skip")
+	flags.DurationVar(&e.WaitFor, "wait-for", 2*time.Minute, "how long --if-running wait waits")
+	return c
+}
+
+func (a *app) runJob(ctx context.Context, e jobs.Execution) error {
+	ctx, stop, release := stopOnSignal(ctx, e.Spec.Drain)
+	defer release()
+	progress := a.newProgress()
+	e.Stop, e.Log, e.Version, e.Progress = stop, a.log, programVersion(), progress.show
+	summary, err := jobs.Execute(ctx, e)
+	progress.end()
+	if summary.RunID != "" {
+		printSummary(a.out, a.colorful(a.out), e.Spec, summary, err)
+	}
+	return err
+}
+
+// stopOnSignal returns a channel that is closed by the first SIGINT or SIGTERM,
+// and a context that ends when what was under way then takes longer than drain.
+// A second signal ends the program at once: the next run continues from the
+// last checkpoint.
+func stopOnSignal(ctx context.Context, drain time.Duration) (context.Context, <-chan struct{}, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop, done := make(chan struct{}), make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			close(stop)
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			os.Exit(jobs.ExitInterrupted)
+		case <-time.After(drain):
+			cancel()
+		case <-done:
+		}
+	}()
+	return ctx, stop, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}

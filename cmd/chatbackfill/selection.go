@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/jobs"
+)
+
+// selectionFlags select a part of a job's conversations and events.
+type selectionFlags struct {
+	conversations []string
+	from, until   string
+}
+
+func (f *selectionFlags) register(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.conversations, "conversation", nil, "deliver only the conversation with this id (may be repeated)")
+	flags.StringVar(&f.from, "from", "", "deliver only events from this time on (2024-01-31 or RFC 3339)")
+	flags.StringVar(&f.until, "until", "", "deliver only events before this time")
+}
+
+// selection returns what is selected; nil if the flags were not given.
+func (f *selectionFlags) selection() (*jobs.Selection, error) {
+	if len(f.conversations) == 0 && f.from == "" && f.until == "" {
+		return nil, nil
+	}
+	s := &jobs.Selection{}
+	if len(f.conversations) > 0 {
+		s.Conversations = make(map[string]bool)
+	}
+	for _, id := range f.conversations {
+		s.Conversations[id] = true
+	}
+	var err error
+	if s.From, err = timeFlag("--from", f.from); err != nil {
+		return nil, err
+	}
+	s.Until, err = timeFlag("--until", f.until)
+	return s, err
+}
+
+func timeFlag(flag, value string) (extract.Time, error) {
+	if value == "" {
+		return 0, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if t, err := time.Parse(layout, value); err == nil {
+			return extract.TimeOf(t), nil
+		}
+	}
+	return 0, usageError(fmt.Errorf("%s %q: it is no time", flag, value), flag+" 2024-01-31 or "+flag+" 2024-01-31T15:04:05Z")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+)
+
+// The formats of what prints a table.
+const (
+	outputTable = "table"
+	outputJSON  = "json"
+)
+
+func outputFlag(c *cobra.Command, output *string) {
+	c.Flags().StringVarP(output, "output", "o", outputTable, "format of the output: table or json")
+}
+
+// print prints rows as a table, or data as JSON.
+func (a *app) print(output string, data any, header table.Row, rows []table.Row) error {
+	switch output {
+	case outputJSON:
+		encoder := json.NewEncoder(a.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(data)
+	case outputTable:
+	default:
+		return usageError(fmt.Errorf("--output %q: there is table and json", output), "-o json")
+	}
+	t := table.NewWriter()
+	t.SetOutputMirror(a.out)
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft = ""
+	style.Box.PaddingRight = "  "
+	t.SetStyle(style)
+	t.AppendHeader(header)
+	t.AppendRows(rows)
+	t.Render()
+	return nil
+}
