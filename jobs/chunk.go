@@ -70,11 +70,14 @@ type ended struct {
 // advance moves a checkpoint over chunks that ended. Counts move with the
 // position: those of a conversation that goes on in a chunk yet to end are left
 // for when that one has ended.
-func advance(to Checkpoint, chunks []ended, pending Counts) (Checkpoint, Counts) {
+//
+// What the destination wrote of such a conversation stays if the ledger knows
+// it. Without a ledger it is written again.
+func advance(to Checkpoint, chunks []ended, pending Counts, ledger bool) (Checkpoint, Counts) {
 	to.Tally, pending = to.Tally.Clone(), pending.Clone()
 	for _, c := range chunks {
 		pending.Add(c.tally)
-		if c.destination != nil {
+		if c.destination != nil && (ledger || c.after != "") {
 			to.Destination = c.destination
 		}
 		if c.after != "" {

@@ -32,6 +32,8 @@ type Execution struct {
 	Log      *slog.Logger
 	Version  string         // of the program
 	Progress func(Progress) // told now and then how far the run is; may be nil
+
+	chunkEvents int // instead of the constants below, for tests
 }
 
 // Events that are sent and then checkpointed together, and how many such
@@ -109,6 +111,9 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 		return Summary{}, classify(err)
 	}
 	defer closeDestination()
+	if e.chunkEvents > 0 {
+		r.ChunkEvents = e.chunkEvents
+	}
 	return r.Do(ctx, lease)
 }
 
@@ -125,7 +130,8 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	return &Run{
 		Job: job, Source: parquetSource{source}, Options: options,
 		ChunkEvents: segmentChunk, InFlight: segmentInFlight,
-		Limits: e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Select: e.Select,
+		NoLedger: !e.Spec.Ledger,
+		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Select: e.Select,
 		Stop: e.Stop, Log: e.Log, Version: e.Version, Progress: e.Progress,
 	}, nil
 }

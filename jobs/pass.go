@@ -64,7 +64,7 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 // sweep reads the source from a checkpoint's position to the end.
 func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	pipe := newPipeline(r.Destination, r.lease, r.id, from, r.InFlight)
-	pipe.told = r.count
+	pipe.told, pipe.noLedger = r.count, r.NoLedger
 	p, err := r.newPass(pipe, from)
 	if err != nil {
 		return from, err

@@ -27,6 +27,7 @@ type pipeline struct {
 	runID       string
 	slots       chan struct{}
 	sending     sync.WaitGroup
+	noLedger    bool                                        // nothing but the position is kept
 	still       bool                                        // the position and the counts stay as they are
 	told        func(c *chunk, d load.Delivery, whole bool) // of every chunk that was sent, as a whole or not
 
@@ -108,13 +109,16 @@ func (p *pipeline) deliver(ctx context.Context, c *chunk) {
 func (p *pipeline) commit(ctx context.Context, c *chunk, d load.Delivery, whole bool) error {
 	record := commit{}
 	record.ledger, record.rejects = c.settle(d)
+	if p.noLedger {
+		record.ledger = nil
+	}
 	if whole {
 		record.rejects = append(record.rejects, c.rejects...)
 		record.clean, record.due = c.clean, c.due
 		p.early[c.seq] = ended{c, d.State}
 	}
 	chunks := p.inOrder()
-	moved, pending := advance(p.checkpoint, chunks, p.pending)
+	moved, pending := advance(p.checkpoint, chunks, p.pending, !p.noLedger)
 	if p.still {
 		destination := moved.Destination
 		moved, pending = p.checkpoint, p.pending

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // RejectFilter selects rejects. The zero RejectFilter selects all.
@@ -72,6 +74,36 @@ func (l *Lease) Settle(ctx context.Context, f RejectFilter, state string) ([]Sto
 		return found, err
 	}
 	return found, l.resume(ctx)
+}
+
+// takeBack forgets that events were refused. If any was recorded as rejected the
+// position is past it: the pass begins again.
+func (l *Lease) takeBack(ctx context.Context, ids []string) error {
+	taken := int64(0)
+	err := l.job.transact(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			result, err := tx.ExecContext(ctx, `DELETE FROM rejects WHERE job_id = $1 AND locator = $2 AND stage = $3 AND state = $4`,
+				l.job.id, id, string(extract.StageSend), RejectOpen)
+			if err != nil {
+				return fmt.Errorf("take back rejects of job %s: %w", l.job.Name, err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			taken += n
+		}
+		return nil
+	})
+	if err != nil || taken == 0 {
+		return err
+	}
+	at, err := l.job.Checkpoint(ctx, l.shard)
+	if err != nil {
+		return err
+	}
+	at.Position, at.Tally = "", newCounts()
+	return l.Commit(ctx, "", commit{advance: &at})
 }
 
 // resume lets a pass that was halted go on.

@@ -22,6 +22,7 @@ type Run struct {
 	Destination Destination
 	Options     transform.Options
 	Limits      RejectsMax
+	NoLedger    bool       // keep only the position: one pass, ever
 	Full        bool       // read everything again
 	Limit       int        // rebuild at most so many conversations; 0: all
 	Select      *Selection // deliver only these, outside of the job's passes; nil: run the job
@@ -78,10 +79,11 @@ func (r *Run) Do(ctx context.Context, lease *Lease) (Summary, error) {
 	if err := r.Job.beginRun(ctx, r); err != nil {
 		return r.summary, err
 	}
-	err := classify(r.passes(ctx))
+	err := r.takeBack(ctx, r.passes(ctx))
 	if err == nil {
 		err = r.balance()
 	}
+	err = classify(err)
 	r.summary.Took = time.Since(r.summary.Started)
 	ending := context.WithoutCancel(ctx)
 	return r.summary, errors.Join(err, r.conclude(ending), r.Job.endRun(ending, r, err))
@@ -110,7 +112,10 @@ func (r *Run) passes(ctx context.Context) error {
 			return err
 		}
 	}
-	if at.Pass > 0 && at.Source != "" && at.Source == r.Source.Version() && !r.Full {
+	if r.NoLedger && at.Pass > 0 {
+		return r.onlyOnce()
+	}
+	if at.Pass > 0 && !r.isNew(at) {
 		r.summary.Nothing = !r.summary.Resumed
 		return nil
 	}
@@ -121,11 +126,31 @@ func (r *Run) passes(ctx context.Context) error {
 	return err
 }
 
+// isNew reports whether there is anything to read that the last pass has not
+// read, or not with these options.
+func (r *Run) isNew(last Checkpoint) bool {
+	unchanged := last.Source != "" && last.Source == r.Source.Version()
+	return !unchanged || r.Full || r.Options.Final && len(r.due) > 0
+}
+
+// onlyOnce ends a run of a job without a ledger whose only pass is done.
+func (r *Run) onlyOnce() error {
+	if r.summary.Resumed {
+		return nil
+	}
+	return &Error{
+		Exit: ExitUsage,
+		Err:  fmt.Errorf("job %s has run to its end, and without a ledger nobody knows what was delivered: a further run would send everything again", r.Job.Name),
+		Try:  "another name for a job that sends everything again; for runs that send what is new, ledger: on from the first run",
+	}
+}
+
 // recall reads what earlier runs left to be minded.
 func (r *Run) recall(ctx context.Context) (err error) {
 	if r.ledgerEmpty, err = r.Job.LedgerEmpty(ctx); err != nil {
 		return err
 	}
+	r.ledgerEmpty = r.ledgerEmpty || r.NoLedger
 	if r.due, err = r.Job.Due(ctx); err != nil {
 		return err
 	}
@@ -208,6 +233,17 @@ func (r *Run) conclude(ctx context.Context) error {
 	open, err := r.Job.Rejects(ctx, RejectOpen)
 	r.summary.Rejects = len(open)
 	return err
+}
+
+// takeBack removes the rejects of events that were refused before it turned out
+// that everything is, and lets the pass begin again: the ledger holds back what
+// was accepted. It returns the run's error.
+func (r *Run) takeBack(ctx context.Context, failure error) error {
+	var refused *load.Refused
+	if !errors.As(failure, &refused) || len(refused.IDs) == 0 {
+		return failure
+	}
+	return errors.Join(failure, r.lease.takeBack(context.WithoutCancel(ctx), refused.IDs))
 }
 
 // balance checks that every row read has its outcome.

@@ -1,0 +1,137 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/transform"
+)
+
+// gate is a destination whose answers a test gives one by one, in any order.
+type gate struct {
+	mu      sync.Mutex
+	waiting map[uint64]chan error // by the key of the chunk's first event
+	arrived chan uint64
+}
+
+func (g *gate) Send(_ context.Context, events []*transform.Event) (load.Delivery, error) {
+	answer := make(chan error)
+	g.mu.Lock()
+	g.waiting[events[0].Key] = answer
+	g.mu.Unlock()
+	g.arrived <- events[0].Key
+	err := <-answer
+	d := load.Delivery{Outcomes: make([]load.Outcome, len(events))}
+	for i := range d.Outcomes {
+		// Of a chunk that fails the first half arrives.
+		d.Outcomes[i].Accepted = err == nil || i < len(events)/2
+	}
+	if err == nil {
+		d.State = json.RawMessage(strconv.FormatUint(events[0].Key, 10))
+	}
+	return d, err
+}
+
+// TestPipelineAgainstAModel sends chunks that end in any order, some of them
+// badly, and compares the state after each with what a model says: the position
+// is that of the longest run of chunks from the first that all ended well.
+func TestPipelineAgainstAModel(t *testing.T) {
+	state := openTestSQLite(t)
+	jobs := 0
+	rapid.Check(t, func(r *rapid.T) {
+		jobs++
+		job := testJob(t, state, fmt.Sprint("job", jobs))
+		_, lease, err := job.Acquire(t.Context(), "", quiet)
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer lease.Release(t.Context())
+		n := rapid.IntRange(1, 6).Draw(r, "chunks")
+		g := &gate{waiting: make(map[uint64]chan error), arrived: make(chan uint64, n)}
+		p := newPipeline(g, lease, "run", Checkpoint{Pass: 1, Tally: newCounts()}, n)
+		ended := make(chan struct{}, n)
+		p.told = func(*chunk, load.Delivery, bool) { ended <- struct{}{} }
+		m := model{good: make([]bool, n), whole: rapid.SliceOfN(rapid.Bool(), n, n).Draw(r, "whole")}
+		for i := range n {
+			if err := p.submit(t.Context(), testChunk(i, m.whole[i])); err != nil {
+				r.Fatal(err)
+			}
+			<-g.arrived
+		}
+		for _, i := range rapid.Permutation(indices(n)).Draw(r, "order") {
+			var failure error
+			if m.good[i] = !rapid.Bool().Draw(r, "fails"); !m.good[i] {
+				failure = errors.New("failed")
+			}
+			g.waiting[uint64(i)] <- failure
+			<-ended
+			// The answer was told while the pipeline held its lock.
+			p.failure()
+			m.check(r, job)
+		}
+		failed := p.wait() != nil
+		if failed != m.failed() {
+			r.Fatalf("the pipeline failed: %v, want %v", failed, m.failed())
+		}
+	})
+}
+
+func indices(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// testChunk is a chunk of two events of one conversation, the last of it or not.
+func testChunk(seq int, whole bool) *chunk {
+	c := newChunk(seq)
+	c.events = []*transform.Event{{Key: uint64(seq)}, {Key: uint64(seq) + 1000}}
+	c.parts = []part{{conversation: fmt.Sprint("c", seq), to: 2}}
+	c.tally.Rows[transform.Caused] = 2
+	if whole {
+		c.after = extract.Position(fmt.Sprint(seq))
+	}
+	return c
+}
+
+// model knows which chunks ended well, and which end with a conversation.
+type model struct{ good, whole []bool }
+
+func (m *model) failed() bool {
+	for _, good := range m.good {
+		if !good {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) check(r *rapid.T, job *JobState) {
+	position, rows := extract.Position(""), 0
+	for i := range m.good {
+		if !m.good[i] {
+			break
+		}
+		if m.whole[i] {
+			position, rows = extract.Position(fmt.Sprint(i)), 2*(i+1)
+		}
+	}
+	at, err := job.Checkpoint(context.Background(), "")
+	if err != nil {
+		r.Fatal(err)
+	}
+	if at.Position != position || at.Tally.RowCount() != rows {
+		r.Fatalf("position %q after %d rows, want %q after %d; ended well: %v", at.Position, at.Tally.RowCount(), position, rows, m.good)
+	}
+}
