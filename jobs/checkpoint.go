@@ -46,7 +46,10 @@ func (j *JobState) Checkpoint(ctx context.Context, shard string) (Checkpoint, er
 			Err: fmt.Errorf("read the checkpoint of job %s: it has format %d, this program knows %d", j.Name, format, checkpointFormat),
 			Try: "run the version of chatbackfill that wrote it, or a later one"}
 	}
-	c.Position, c.Destination = extract.Position(position), destination
+	c.Position = extract.Position(position)
+	if string(destination) != "null" {
+		c.Destination = destination
+	}
 	if err := json.Unmarshal(tally, &c.Tally); err != nil {
 		return c, fmt.Errorf("read the checkpoint of job %s: %w", j.Name, err)
 	}

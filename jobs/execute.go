@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -192,12 +193,8 @@ func (e *Execution) options(ctx context.Context, source *extract.Parquet) (trans
 // openDestination gives the run its destination and returns what closes it.
 func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, at Checkpoint) (func(), error) {
 	if f := e.Spec.Destination.File; f != nil {
-		file, err := load.OpenFile(e.Spec.Path(f.Path), at.Destination, e.Log)
-		if err != nil {
-			return nil, err
-		}
-		r.Destination, r.ChunkEvents, r.InFlight = file, fileChunk, fileInFlight
-		return file.Close, nil
+		r.ChunkEvents, r.InFlight = fileChunk, fileInFlight
+		return e.openFile(r, e.Spec.Path(f.Path), at)
 	}
 	s := e.Spec.Destination.Segment
 	endpoint := s.Endpoint
@@ -217,6 +214,23 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 	}
 	r.Destination = segment
 	return segment.Close, nil
+}
+
+func (e *Execution) openFile(r *Run, path string, at Checkpoint) (func(), error) {
+	if strings.HasSuffix(path, load.ParquetExtension) {
+		folder, err := load.OpenParquet(path, at.Destination, e.Log)
+		if err != nil {
+			return nil, err
+		}
+		r.Destination = folder
+		return folder.Close, nil
+	}
+	file, err := load.OpenFile(path, at.Destination, e.Log)
+	if err != nil {
+		return nil, err
+	}
+	r.Destination = file
+	return file.Close, nil
 }
 
 // parquetSource is a Parquet export as a run reads it.
