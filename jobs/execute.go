@@ -96,22 +96,25 @@ func (e *Execution) acquire(ctx context.Context, job *JobState) (context.Context
 }
 
 func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) (Summary, error) {
-	if err := job.checkSettings(ctx, e.Spec); err != nil {
+	at, err := job.Checkpoint(ctx, lease.shard)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := job.checkSettings(ctx, e.Spec, at); err != nil {
 		return Summary{}, err
 	}
 	r, err := e.newRun(ctx, job)
 	if err != nil {
 		return Summary{}, classify(err)
 	}
-	at, err := job.Checkpoint(ctx, lease.shard)
-	if err != nil {
-		return Summary{}, err
-	}
 	closeDestination, err := e.openDestination(ctx, r, lease, at)
 	if err != nil {
 		return Summary{}, classify(err)
 	}
 	defer closeDestination()
+	if err := job.setSettings(ctx, e.Spec); err != nil {
+		return Summary{}, err
+	}
 	if e.chunkEvents > 0 {
 		r.ChunkEvents = e.chunkEvents
 	}

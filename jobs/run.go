@@ -253,24 +253,3 @@ func (r *Run) balance() error {
 	}
 	return nil
 }
-
-// classify gives errors of sources and destinations their exit code.
-func classify(err error) error {
-	var refused *load.Refused
-	var unavailable *load.Unavailable
-	var misconfigured *load.Misconfigured
-	var classed *Error
-	switch {
-	case err == nil || errors.As(err, &classed):
-		return err
-	case errors.As(err, &refused):
-		return &Error{Exit: ExitRefused, Err: err, Try: refused.Try()}
-	case errors.As(err, &unavailable):
-		return &Error{Exit: ExitInterrupted, Err: err, Try: unavailable.Try()}
-	case errors.As(err, &misconfigured):
-		return &Error{Exit: ExitUsage, Err: err, Try: misconfigured.Try()}
-	case errors.Is(err, load.ErrStopped), errors.Is(err, context.Canceled):
-		return &Error{Exit: ExitInterrupted, Err: ErrInterrupted.Err, Try: ErrInterrupted.Try}
-	}
-	return err
-}

@@ -50,14 +50,14 @@ func Consequence(class string) string {
 var errSettings = errors.New("the job's settings differ from those it ran with")
 
 // checkSettings compares the settings of a job file with those the job ran
-// with, and records them the first time.
-func (j *JobState) checkSettings(ctx context.Context, spec *Spec) error {
+// with. A job that has not begun to deliver may have any.
+func (j *JobState) checkSettings(ctx context.Context, spec *Spec, at Checkpoint) error {
 	recorded, err := j.Settings(ctx)
-	if err != nil {
+	if err != nil || recorded == nil {
 		return err
 	}
-	if recorded == nil {
-		return j.setSettings(ctx, spec)
+	if undelivered, err := j.LedgerEmpty(ctx); err != nil || undelivered && at.Pass == 0 {
+		return err
 	}
 	changes, err := diffSettings(recorded, spec.Settings())
 	if err != nil || len(changes) == 0 {

@@ -306,25 +306,28 @@ func testRejectLife(t *testing.T, s *State) {
 func testSettings(t *testing.T, s *State) {
 	j := testJob(t, s, "job")
 	spec := &Spec{Name: "job", Namespace: "job", Destination: DestinationSpec{File: &FileSpec{Path: "a.ndjson", Source: "file"}}}
-	if err := j.checkSettings(t.Context(), spec); err != nil {
-		t.Fatalf("the first time: %v", err)
+	check := func(when string, at Checkpoint, exit int) {
+		t.Helper()
+		if err := j.checkSettings(t.Context(), spec, at); ExitCode(err) != exit {
+			t.Errorf("%s: exit %d, want %d: %v", when, ExitCode(err), exit, err)
+		}
 	}
+	check("the first time", Checkpoint{}, ExitDone)
+	if err := j.setSettings(t.Context(), spec); err != nil {
+		t.Fatal(err)
+	}
+	begun := Checkpoint{Pass: 2, Position: "9", Source: "v", Tally: newCounts()}
 	spec.Destination.File.Path = "b.ndjson"
-	if err := j.checkSettings(t.Context(), spec); err != nil {
-		t.Errorf("after a free change: %v", err)
-	}
+	check("after a free change", begun, ExitDone)
 	spec.Namespace = "other"
-	if err := j.checkSettings(t.Context(), spec); ExitCode(err) != ExitDiffers {
-		t.Errorf("after another namespace: %v", err)
-	}
+	check("after another namespace, when nothing was delivered", Checkpoint{}, ExitDone)
+	check("after another namespace", begun, ExitDiffers)
 	_, l := acquire(t, j)
-	mustCommit(t, l, commit{advance: &Checkpoint{Pass: 2, Position: "9", Source: "v", Tally: newCounts()}})
+	mustCommit(t, l, commit{advance: &begun})
 	if err := l.Accept(t.Context(), spec); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.checkSettings(t.Context(), spec); err != nil {
-		t.Errorf("after accepting: %v", err)
-	}
+	check("after accepting", begun, ExitDone)
 	if at, _ := j.Checkpoint(t.Context(), ""); at.Position != "" || at.Source != "" || !at.Done || at.Pass != 2 {
 		t.Errorf("checkpoint after accepting: %+v", at)
 	}

@@ -63,7 +63,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(err, c.CommandPath()+" --help")
 	})
-	root.AddCommand(a.runCommand(), a.acceptCommand(), a.rejectsCommand(), a.sampleCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.acceptCommand(), a.rejectsCommand(), a.showCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand())
 	return root
 }
 
@@ -99,7 +99,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// explain prints an error and what to do about it.
+// explain prints an error and what to do about it, of several each.
 func (a *app) explain(err error) {
 	if err == nil {
 		return
@@ -108,6 +108,12 @@ func (a *app) explain(err error) {
 	if errors.As(err, &mistakes) {
 		fmt.Fprintln(a.err, mistakes)
 		fmt.Fprintf(a.err, "error: %s\n", count(len(mistakes), "mistake", "mistakes")+" in the job file")
+		return
+	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			a.explain(one)
+		}
 		return
 	}
 	fmt.Fprintf(a.err, "error: %v\n", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 )
 
@@ -35,7 +36,9 @@ func (a *app) print(output string, data any, header table.Row, rows []table.Row)
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Box.PaddingLeft = ""
 	style.Box.PaddingRight = "  "
+	style.Format.Header = text.FormatLower
 	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
 	t.AppendHeader(header)
 	t.AppendRows(rows)
 	t.Render()

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/chatbackfill/chatbackfill/jobs"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	var diff bool
+	var output string
+	c := &cobra.Command{
+		Use:   "show JOB.yaml",
+		Short: "Show the job as it will run: defaults filled in, variables resolved, secrets hidden",
+		Args:  oneJob,
+		RunE: func(c *cobra.Command, args []string) error {
+			spec, err := jobs.LoadSpec(args[0], a.env)
+			if err != nil {
+				return err
+			}
+			if diff {
+				return jobs.WithState(c.Context(), spec, func(j *jobs.JobState) error { return a.showDiff(c, j, spec) })
+			}
+			return a.show(spec, output)
+		},
+	}
+	c.Flags().BoolVar(&diff, "diff", false, "show how the settings differ from those that the job ran with last")
+	outputFlag(c, &output)
+	return c
+}
+
+func (a *app) show(spec *jobs.Spec, output string) error {
+	resolved := spec.Resolved()
+	var rows []table.Row
+	for _, path := range slices.Sorted(maps.Keys(resolved)) {
+		rows = append(rows, table.Row{path, fmt.Sprint(resolved[path])})
+	}
+	return a.print(output, resolved, table.Row{"setting", "value"}, rows)
+}
+
+func (a *app) showDiff(c *cobra.Command, j *jobs.JobState, spec *jobs.Spec) error {
+	changes, err := j.SettingChanges(c.Context(), spec)
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 {
+		fmt.Fprintln(a.out, "the settings are those that the job ran with, but for what a run may change freely")
+		return nil
+	}
+	fmt.Fprintln(a.out, jobs.FormatChanges(changes))
+	return nil
+}
+
+func (a *app) schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of job files, for editors",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			schema, err := jobs.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(a.out, string(schema))
+			return err
+		},
+	}
+}
