@@ -118,3 +118,37 @@ func countRows(b *testing.B, cfg ParquetConfig) (rows int) {
 		}
 	}
 }
+
+// BenchmarkNested reads chats with twenty messages each, as structs in a list
+// and as a JSON text.
+func BenchmarkNested(b *testing.B) {
+	const chats, each = 5000, 20
+	dir := b.TempDir()
+	fields := []arrow.Field{column("id", text), column("text", text), column("history", arrow.ListOf(arrow.StructOf(
+		column("msg_id", text), column("timestamp", text), column("nick", text), column("name", text), column("msg", text), column("channel", text))))}
+	var rows []string
+	for i := range chats {
+		var history []string
+		for j := range each {
+			history = append(history, fmt.Sprintf(`{"msg_id": "%d-%d", "timestamp": "2024-03-01T10:%02d:00Z", "nick": "visitor", "name": "Visitor %d", "msg": "%s", "channel": "#x"}`,
+				i, j, j, i, strings.Repeat("lorem ipsum dolor sit amet ", 1+j%6)))
+		}
+		list := "[" + strings.Join(history, ",") + "]"
+		rows = append(rows, fmt.Sprintf(`[{"id": "%d", "history": %s, "text": %q}]`, i, list, list))
+	}
+	writeParquetParts(b, filepath.Join(dir, "chats.parquet"), fields, rows, 1000)
+	for _, list := range []string{"history", "text"} {
+		b.Run(list, func(b *testing.B) {
+			cfg := ParquetConfig{Dir: dir, Tmp: dir, Messages: []Set{{Files: []string{"chats.parquet"}, Nested: list, Fields: map[string]Field{
+				"conversation_id": {Column: "row.id"}, "message_id": {Column: "msg_id"}, "sent_at": {Column: "timestamp"}, "body": {Column: "msg"},
+				"author_name": {Column: "name"}, "role": {Expr: `nick == "visitor" ? "customer" : "agent"`},
+			}}}}
+			for b.Loop() {
+				if rows := countRows(b, cfg); rows != chats*each {
+					b.Fatalf("got %d rows", rows)
+				}
+			}
+			b.ReportMetric(float64(chats*each)*float64(b.N)/b.Elapsed().Seconds(), "elements/s")
+		})
+	}
+}

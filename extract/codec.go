@@ -23,6 +23,7 @@ const (
 	recordMessage byte = iota
 	recordConversation
 	recordReject
+	recordFiltered // the number of rows that where left out
 )
 
 // encoder builds records one after the other in the same buffer.
@@ -138,6 +139,7 @@ func conversationStrings(c *Conversation) [6]*string {
 
 func (e *encoder) reject(p point, r *Reject) ([]byte, error) {
 	e.start(recordReject, p)
+	e.uint(uint64(r.Rows))
 	for _, s := range rejectStrings(r) {
 		e.string(*s)
 	}
@@ -148,6 +150,12 @@ func rejectStrings(r *Reject) [7]*string {
 	return [...]*string{
 		(*string)(&r.Stage), (*string)(&r.Reason), &r.Set, &r.Locator, &r.MessageID, &r.Detail, &r.Payload,
 	}
+}
+
+func (e *encoder) filtered(p point, rows int) ([]byte, error) {
+	e.start(recordFiltered, p)
+	e.uint(uint64(rows))
+	return e.finish()
 }
 
 // decoder reads a record. The strings it returns alias the record.
@@ -227,6 +235,7 @@ func (d *decoder) conversation(id string) (c Conversation) {
 
 func (d *decoder) reject(id string) (r Reject) {
 	r.ConversationID = id
+	r.Rows = int(d.uint())
 	for _, s := range rejectStrings(&r) {
 		*s = d.string()
 	}

@@ -14,37 +14,6 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 )
 
-// schemaColumns lists the columns of a Parquet file: leaves, and the structs,
-// lists and maps above them, which no field can take but errors can name.
-func schemaColumns(s *schema.Schema) []Column {
-	var columns []Column
-	leaf := 0
-	var walk func(node schema.Node, path []string, inList bool)
-	walk = func(node schema.Node, path []string, inList bool) {
-		col := Column{Name: strings.Join(path, "."), Type: TypeOther, Declared: nodeType(node), index: -1 - len(columns)}
-		inList = inList || node.RepetitionType() == parquet.Repetitions.Repeated
-		group, isGroup := node.(*schema.GroupNode)
-		if !isGroup {
-			if !inList {
-				col.Type, col.index = leafType(s.Column(leaf)), leaf
-			}
-			leaf++
-		}
-		if !inList {
-			columns = append(columns, col)
-		}
-		for i := 0; isGroup && i < group.NumFields(); i++ {
-			child := group.Field(i)
-			walk(child, append(slices.Clone(path), quotePart(child.Name())), inList || col.Declared != "struct")
-		}
-	}
-	for i := range s.Root().NumFields() {
-		node := s.Root().Field(i)
-		walk(node, []string{quotePart(node.Name())}, false)
-	}
-	return columns
-}
-
 // quotePart spells a name as a part of a path.
 func quotePart(name string) string {
 	if strings.Contains(name, ".") {
@@ -88,6 +57,7 @@ func normalPath(path string) string {
 	return strings.Join(append(parts, quotePart(part.String())), ".")
 }
 
+// nodeType is what errors call the type of a node.
 func nodeType(node schema.Node) string {
 	logical := node.LogicalType()
 	switch logical.(type) {
@@ -96,21 +66,26 @@ func nodeType(node schema.Node) string {
 	case schema.MapLogicalType:
 		return "map"
 	}
-	if node.RepetitionType() == parquet.Repetitions.Repeated {
+	switch _, isGroup := node.(*schema.GroupNode); {
+	case node.RepetitionType() == parquet.Repetitions.Repeated:
 		return "list"
-	}
-	leaf, ok := node.(*schema.PrimitiveNode)
-	switch {
-	case !ok && node.ConvertedType() == schema.ConvertedTypes.MapKeyValue:
+	case isGroup && node.ConvertedType() == schema.ConvertedTypes.MapKeyValue:
 		return "map"
-	case !ok && logical != nil && !logical.IsNone():
+	case isGroup && logical != nil && !logical.IsNone():
 		return strings.ToLower(logical.String())
-	case !ok:
+	case isGroup:
 		return "struct"
-	case logical == nil || logical.IsNone():
-		return leaf.PhysicalType().String()
 	}
-	return fmt.Sprintf("%s (%s)", logical, leaf.PhysicalType())
+	return leafName(node)
+}
+
+// leafName is nodeType of a leaf, whether it is repeated or not.
+func leafName(node schema.Node) string {
+	physical := node.(*schema.PrimitiveNode).PhysicalType()
+	if logical := node.LogicalType(); logical != nil && !logical.IsNone() {
+		return fmt.Sprintf("%s (%s)", logical, physical)
+	}
+	return physical.String()
 }
 
 // leafType is the type of a leaf's values. It never depends on the values:

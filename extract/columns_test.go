@@ -31,7 +31,7 @@ func readAll(t *testing.T, path string) (types string, rows []string) {
 		t.Fatal(err)
 	}
 	p := &parquetFile{sourceFile: f}
-	columns, _, err := p.readFooter(minPageLimit)
+	columns, err := p.readFooter(minPageLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestFindColumn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	columns, _, err := (&parquetFile{sourceFile: f}).readFooter(minPageLimit)
+	columns, err := (&parquetFile{sourceFile: f}).readFooter(minPageLimit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package extract
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,13 @@ type Column struct {
 	Type     Type
 	Declared string // the source's name of the type, for errors
 	index    int    // where the source finds it
+
+	shape    *shape // of a struct or list whose values the source hands on as JSON
+	constant *Value // the column has this value everywhere: nothing is read
+	// base is the column that this one lies in, at the end of steps; nil: the
+	// source reads the column itself.
+	base  *Column
+	steps []jsonStep
 }
 
 // table is one file or relation of a set: its columns and what to call it.
@@ -21,6 +29,37 @@ type table struct {
 	name    string
 	columns []Column
 	find    func(path string) (Column, bool)
+}
+
+// boundTable is a table as a set's fields see it: its rows or, of a nested set,
+// the elements of one of its lists, with the row as row.
+type boundTable struct {
+	table
+	row *table // nil: not nested
+}
+
+// rowName is what the row of an element is called.
+const rowName = "row"
+
+func (t *boundTable) resolve(path string) (Column, bool) {
+	if t.row != nil {
+		if name, ok := strings.CutPrefix(path, rowName+"."); ok {
+			return t.row.resolve(name)
+		}
+	}
+	return t.table.resolve(path)
+}
+
+func (t *boundTable) columnNames() (names []string) {
+	for _, col := range t.columns {
+		names = append(names, col.Name)
+	}
+	if t.row != nil {
+		for _, col := range t.row.columns {
+			names = append(names, rowName+"."+col.Name)
+		}
+	}
+	return names
 }
 
 // compiler collects the mistakes of a set while its mappings are made.
@@ -33,14 +72,22 @@ type compiler struct {
 	tables []table
 	latest Time
 	errs   []error
+
+	filter  string  // the set's where
+	list    string  // the set's nested
+	lookups lookups // that expressions can use
+	// unfolds says that the source calls unfold with its rows.
+	unfolds bool
+	bound   []boundTable
 }
 
 // compile returns one mapping for each table.
 func (c *compiler) compile() []*Mapping {
 	out := make([]*Mapping, len(c.tables))
 	for i := range out {
-		out[i] = &Mapping{set: c.kind, latest: c.latest}
+		out[i] = &Mapping{set: c.kind, latest: c.latest, whole: map[int]bool{}}
 	}
+	c.bind(out)
 	c.checkNames()
 	for _, spec := range c.specs {
 		field, named := c.fields[spec.name]
@@ -56,7 +103,57 @@ func (c *compiler) compile() []*Mapping {
 			m.roles, m.kinds = roles, kinds
 		}
 	}
+	if c.filter != "" {
+		c.eachExpression(whereName, c.filter, false, out, func(i int, x *expression, _ reflect.Type) { out[i].where = x })
+	}
+	for _, m := range out {
+		m.plant()
+		if len(m.derived) > 0 && !c.unfolds {
+			c.fail("", "", "paths into text are not available for this source", "cast the column to jsonb in a query")
+			break
+		}
+	}
 	return out
+}
+
+// whereName is what errors call a set's where.
+const whereName = "where"
+
+// bind finds the list of a nested set in every table.
+func (c *compiler) bind(out []*Mapping) {
+	found := false
+	for i := range c.tables {
+		t := boundTable{table: c.tables[i]}
+		if c.list != "" {
+			var ok bool
+			t, ok = c.nested(c.tables[i], out[i])
+			found = found || ok
+		}
+		c.bound = append(c.bound, t)
+	}
+	if c.list != "" && !found && len(c.tables) > 0 && len(c.errs) == 0 {
+		c.fail("nested", "", fmt.Sprintf("there is no column %s in %s", c.list, c.where()), c.suggestColumn(rowName+"."+c.list))
+	}
+}
+
+// nested is the table of a list's elements. A table without the list has none.
+func (c *compiler) nested(t table, m *Mapping) (boundTable, bool) {
+	bound := boundTable{row: &t}
+	bound.name = t.name
+	bound.find = func(string) (Column, bool) { return Column{}, false }
+	m.list = &nesting{name: c.list, slot: slotNone}
+	list, ok := t.resolve(c.list)
+	if !ok {
+		return bound, false
+	}
+	elements, ok := t.elements(list)
+	if !ok || list.constant != nil {
+		c.fail("nested", t.name, fmt.Sprintf("column %s is of type %s, no list of structs or JSON", list.Name, list.Declared), "name the list that holds the messages")
+		return bound, false
+	}
+	bound.table = elements
+	m.list.slot = m.slot(list)
+	return bound, true
 }
 
 func (c *compiler) fail(field, file, problem, try string) {
@@ -75,12 +172,19 @@ func (c *compiler) checkNames() {
 // addField binds one field in every table.
 func (c *compiler) addField(out []*Mapping, spec fieldSpec, f Field, named bool, add func(*Mapping, binding)) {
 	b, ok := c.binding(spec, f)
-	if !ok || f.Value != nil {
+	switch {
+	case !ok || f.Value != nil:
 		for _, m := range out {
 			add(m, b)
 		}
-		return
+	case f.Expr != "":
+		c.addExpression(out, spec, f, b, add)
+	default:
+		c.addColumn(out, spec, f, b, named, add)
 	}
+}
+
+func (c *compiler) addColumn(out []*Mapping, spec fieldSpec, f Field, b binding, named bool, add func(*Mapping, binding)) {
 	path := f.Column
 	if path == "" {
 		path = spec.name
@@ -88,10 +192,13 @@ func (c *compiler) addField(out []*Mapping, spec fieldSpec, f Field, named bool,
 	found := 0
 	for i, m := range out {
 		b := b
-		if col, ok := c.column(c.tables[i], spec, path, named); ok {
+		if col, ok := c.column(&c.bound[i], spec, path, named); ok {
 			found++
-			b.slot = m.slot(col)
-			c.checkType(c.tables[i], spec, f, col)
+			b.slot, b.constant = m.bind(col)
+			if b.slot >= 0 && col.shape != nil {
+				m.whole[b.slot] = true
+			}
+			c.checkType(&c.bound[i], spec, f, col)
 		}
 		add(m, b)
 	}
@@ -100,50 +207,104 @@ func (c *compiler) addField(out []*Mapping, spec fieldSpec, f Field, named bool,
 	}
 }
 
-func (c *compiler) column(t table, spec fieldSpec, path string, named bool) (Column, bool) {
+// addExpression binds a field to what an expression yields.
+func (c *compiler) addExpression(out []*Mapping, spec fieldSpec, f Field, b binding, add func(*Mapping, binding)) {
+	refused := map[reflect.Type]bool{}
+	made := make([]binding, len(out))
+	for i := range made {
+		made[i] = b
+	}
+	c.eachExpression(spec.name, f.Expr, f.Optional, out, func(i int, x *expression, result reflect.Type) {
+		made[i].expr = x
+		typ, ok := resultType(result)
+		nested := typ == TypeOther && (spec.class == classExtra || spec.class == classLookup)
+		if ok && (nested || takes(spec.class, typ, len(f.Values) > 0)) || refused[result] {
+			return
+		}
+		refused[result] = true
+		c.fail(spec.name, "", fmt.Sprintf("the expression yields %s, which %s cannot take", kindOfType(result), spec.name), "make it yield "+classTypes[spec.class])
+	})
+	for i, m := range out {
+		add(m, made[i])
+	}
+}
+
+// eachExpression compiles an expression for every table.
+func (c *compiler) eachExpression(field, text string, optional bool, out []*Mapping, add func(i int, x *expression, result reflect.Type)) {
+	x := c.parseExpression(field, text, optional)
+	if x == nil {
+		return
+	}
+	before := len(c.errs)
+	if c.missingNames(x); len(c.errs) > before {
+		return
+	}
+	for i, m := range out {
+		if bound, result := c.expression(x, &c.bound[i], m); bound != nil {
+			add(i, bound, result)
+		}
+	}
+}
+
+func (c *compiler) column(t *boundTable, spec fieldSpec, path string, named bool) (Column, bool) {
 	if !named && spec.explicit {
 		return Column{}, false
 	}
-	return t.find(path)
+	return t.resolve(path)
 }
 
-// slot returns the row's index of a column, adding the column if it is new.
-func (m *Mapping) slot(col Column) int {
-	for i := range m.Columns {
-		if m.Columns[i].index == col.index && m.Columns[i].Name == col.Name {
-			return i
-		}
+// bind returns where a column's value is found.
+func (m *Mapping) bind(col Column) (slot int, constant Value) {
+	if col.constant != nil {
+		return slotConstant, *col.constant
 	}
-	m.Columns = append(m.Columns, col)
-	return len(m.Columns) - 1
+	return m.slot(col), Value{}
 }
 
 func (c *compiler) missing(spec fieldSpec, f Field, path string, named bool) {
+	switch {
+	case named && f.Optional && !spec.required:
+	case named:
+		c.fail(spec.name, "", fmt.Sprintf("there is no column %s in %s", path, c.where()), c.suggestColumn(path))
+	case spec.required:
+		c.fail(spec.name, "", fmt.Sprintf("the field is required, and %s has no column of that name", c.where()),
+			"map it to a column, as in "+spec.name+": COLUMN; "+c.suggestColumn(path))
+	}
+}
+
+// suggestColumn says which columns there are.
+func (c *compiler) suggestColumn(path string) string {
 	var names []string
-	for _, t := range c.tables {
-		for _, col := range t.columns {
-			if !slices.Contains(names, col.Name) {
-				names = append(names, col.Name)
+	for i := range c.bound {
+		for _, name := range c.bound[i].columnNames() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
 			}
 		}
 	}
 	try := suggest(path, names, "its columns")
-	if strings.ContainsAny(path, "[]") {
-		try = "elements of lists cannot be named in a path of this source; " + try
+	if col, ok := c.listAbove(path); ok {
+		try = fmt.Sprintf("%s is a list: name one of its elements, as in %s[0]; ", col, col) + try
 	}
-	switch {
-	case named && f.Optional && !spec.required:
-	case named:
-		c.fail(spec.name, "", fmt.Sprintf("there is no column %s in %s", path, c.where()), try)
-	case spec.required:
-		c.fail(spec.name, "", fmt.Sprintf("the field is required, and %s has no column of that name", c.where()),
-			"map it to a column, as in "+spec.name+": COLUMN; "+try)
+	return try
+}
+
+// listAbove finds a list that a path leads through without saying to which of
+// its elements.
+func (c *compiler) listAbove(path string) (name string, ok bool) {
+	for i := range c.bound {
+		for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+			if col, ok := c.bound[i].resolve(path[:end]); ok && end < len(path) {
+				return path[:end], col.shape != nil && col.shape.elem != nil
+			}
+		}
 	}
+	return "", false
 }
 
 func (c *compiler) where() string {
-	if len(c.tables) == 1 {
-		return c.tables[0].name
+	if len(c.bound) == 1 {
+		return c.bound[0].name
 	}
 	return fmt.Sprintf("any of %d files (%s, …)", len(c.tables), c.tables[0].name)
 }
@@ -166,8 +327,12 @@ func (c *compiler) binding(spec fieldSpec, f Field) (binding, bool) {
 
 func (c *compiler) checkSources(spec fieldSpec, f Field) {
 	switch {
-	case f.Expr != "":
-		c.fail(spec.name, "", "expr is not available for this source", "name a column, with values if its values need mapping")
+	case f.Expr != "" && spec.name == "conversation_id":
+		c.fail(spec.name, "", "it must be a column: conversations are found by it", "name a column, with prefix if needed")
+	case f.Expr != "" && spec.name == "key":
+		c.fail(spec.name, "", "it must be a column", "name a column")
+	case f.Expr != "" && (f.Column != "" || f.Value != nil):
+		c.fail(spec.name, "", "expr excludes column and value", "keep one of them")
 	case f.Value != nil && f.Column != "":
 		c.fail(spec.name, "", "value and column exclude each other", "keep one of them")
 	case f.Value != nil && spec.class != classWord && spec.required:
@@ -203,7 +368,10 @@ func (c *compiler) timeReader(spec fieldSpec, f Field) timeReader {
 }
 
 // checkType reports a column whose type the field cannot take.
-func (c *compiler) checkType(t table, spec fieldSpec, f Field, col Column) {
+func (c *compiler) checkType(t *boundTable, spec fieldSpec, f Field, col Column) {
+	if col.shape != nil && (spec.class == classExtra || spec.class == classLookup) {
+		return
+	}
 	if takes(spec.class, col.Type, len(f.Values) > 0) {
 		return
 	}
@@ -232,7 +400,8 @@ var classTypes = [...]string{
 	classWord:   "text, numbers or booleans",
 	classNumber: "numbers or text",
 	classFlag:   "booleans, numbers, text or timestamps",
-	classExtra:  "any simple type",
+	classExtra:  "any type but maps",
+	classLookup: "any type but maps",
 }
 
 // takes reports whether a field can be read from a column. With values any
@@ -241,7 +410,7 @@ func takes(class fieldClass, t Type, values bool) bool {
 	switch {
 	case t == TypeOther:
 		return false
-	case t == TypeNull || values:
+	case t == TypeNull || t == TypeAny || values:
 		return true
 	}
 	isTime := t == TypeInstant || t == TypeWallTime || t == TypeDate

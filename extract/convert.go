@@ -113,7 +113,7 @@ func jsonText(v Value, s *Scratch) string {
 		return ""
 	case TypeBool, TypeInt, TypeUint:
 		return s.text(v)
-	case TypeDecimal:
+	case TypeDecimal, TypeOther:
 		return v.Str
 	case TypeFloat:
 		if f := v.float(); math.IsNaN(f) || math.IsInf(f, 0) {
@@ -133,8 +133,11 @@ const shownBytes = 64
 
 // shown is v as errors and rejects show it.
 func shown(v Value) string {
-	if v.Type == TypeNull {
+	switch v.Type {
+	case TypeNull:
 		return "null"
+	case TypeOther: // its parts may be anything, a body too
+		return "it"
 	}
 	text := string(appendText(nil, v))
 	if v.Type != TypeText {

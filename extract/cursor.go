@@ -19,6 +19,9 @@ type cursor struct {
 	values []Value
 	next   int // the first value not yet taken
 	close  func() error
+
+	// Of leaves in lists: the levels of the values.
+	defs, reps []int16
 }
 
 func (c *cursor) left() int { return len(c.values) - c.next }
@@ -57,12 +60,16 @@ func cursorOf[T any](rdr columnChunk[T], col *schema.Column, convert func(T) Val
 	c := &cursor{values: make([]Value, 0, cursorRows), close: rdr.Close}
 	batch := make([]T, cursorRows)
 	defs := make([]int16, cursorRows)
+	var reps []int16
+	if col.MaxRepetitionLevel() > 0 {
+		reps = make([]int16, cursorRows)
+	}
 	maxDef := col.MaxDefinitionLevel()
 	c.fill = func() error {
 		if !rdr.HasNext() {
 			return errors.Join(errors.New("it ends before the row group does"), rdr.Err())
 		}
-		total, read, err := rdr.ReadBatchInPage(cursorRows, batch, defs, nil)
+		total, read, err := rdr.ReadBatchInPage(cursorRows, batch, defs, reps)
 		if err != nil {
 			return err
 		}
@@ -70,6 +77,7 @@ func cursorOf[T any](rdr columnChunk[T], col *schema.Column, convert func(T) Val
 			return fmt.Errorf("a page has %d values for %d rows", read, total)
 		}
 		c.next = 0
+		c.defs, c.reps = defs[:total], reps[:min(total, int64(len(reps)))]
 		c.values, err = spread(c.values[:total], batch[:read], defs[:total], maxDef, convert)
 		return err
 	}

@@ -204,7 +204,7 @@ type Transcript struct {
 	ConversationID string
 	Messages       []Message
 	Conversations  []Conversation
-	Rejects        []Reject // rows that could not be read; each was one row
+	Rejects        []Reject // rows that could not be read
 	Filtered       int      // rows left out by a where clause
 }
 
@@ -214,7 +214,7 @@ func (t *Transcript) Rows() int {
 	n := len(t.Messages) + t.Filtered
 	for i := range t.Rejects {
 		if t.Rejects[i].Set == MessagesSet {
-			n++
+			n += t.Rejects[i].RowCount()
 		}
 	}
 	return n
@@ -261,7 +261,11 @@ type Reject struct {
 	MessageID      string
 	Detail         string // for a person: field and value; never a body
 	Payload        string // the row as JSON; only when the job keeps payloads
+	Rows           int    // how many rows it stands for; 0 means 1
 }
+
+// RowCount is the number of rows that the reject stands for.
+func (r *Reject) RowCount() int { return max(r.Rows, 1) }
 
 // Error makes a Reject usable where an error is wanted.
 func (r *Reject) Error() string {

@@ -13,9 +13,9 @@ type Set struct {
 	Name   string           `yaml:"name,omitempty"`
 	Table  string           `yaml:"table,omitempty"`
 	Query  string           `yaml:"query,omitempty"`
-	Files  []string         `yaml:"files,omitempty"` // files, folders and globs
-	Where  string           `yaml:"where,omitempty"`
-	Nested string           `yaml:"nested,omitempty"`
+	Files  []string         `yaml:"files,omitempty"`  // files, folders and globs
+	Where  string           `yaml:"where,omitempty"`  // an expression; rows for which it is not true are left out
+	Nested string           `yaml:"nested,omitempty"` // the list whose elements are the set's rows
 	Fields map[string]Field `yaml:"fields,omitempty"`
 }
 
@@ -29,7 +29,7 @@ type Field struct {
 	Timezone string            `yaml:"timezone,omitempty"` // of times without zone: an IANA name
 	Prefix   string            `yaml:"prefix,omitempty"`   // put in front of an id that is present
 	Optional bool              `yaml:"optional,omitempty"` // the column may be missing everywhere
-	Expr     string            `yaml:"expr,omitempty"`
+	Expr     string            `yaml:"expr,omitempty"`     // an expression over the row's columns instead of a column
 }
 
 // ExtraField is a further column that a message carries as a JSON text.
@@ -56,6 +56,7 @@ const (
 	classNumber
 	classFlag
 	classExtra
+	classLookup // a column of a lookup
 )
 
 // fieldSpec describes a field of a set.

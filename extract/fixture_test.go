@@ -35,7 +35,14 @@ func column(name string, t arrow.DataType) arrow.Field {
 // writeParquet writes rows, a JSON array of objects, in groups of groupRows.
 func writeParquet(t failer, path string, fields []arrow.Field, rows string, groupRows int64, opts ...parquet.WriterProperty) {
 	t.Helper()
-	table, err := array.TableFromJSON(memory.DefaultAllocator, arrow.NewSchema(fields, nil), []string{rows})
+	writeParquetParts(t, path, fields, []string{rows}, groupRows, opts...)
+}
+
+// writeParquetParts is writeParquet of several JSON arrays: decoding a large
+// one takes long.
+func writeParquetParts(t failer, path string, fields []arrow.Field, rows []string, groupRows int64, opts ...parquet.WriterProperty) {
+	t.Helper()
+	table, err := array.TableFromJSON(memory.DefaultAllocator, arrow.NewSchema(fields, nil), rows)
 	if err != nil {
 		t.Fatalf("make rows: %v", err)
 	}

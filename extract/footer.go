@@ -100,11 +100,12 @@ func chunkOf(group *metadata.RowGroupMetaData, leaf int, size, maxPage int64) (c
 		start = meta.DictionaryPageOffset()
 	}
 	c := chunk{start: start, end: size - tailSize, values: meta.NumValues(), maxPage: maxPage}
+	inList := group.Schema.Column(leaf).MaxRepetitionLevel() > 0
 	length := meta.TotalCompressedSize()
 	switch {
 	case meta.FilePath() != "":
 		return c, fmt.Errorf("its data lies in another file, %s", meta.FilePath())
-	case c.values != group.NumRows():
+	case c.values != group.NumRows() && !inList, c.values < group.NumRows():
 		return c, fmt.Errorf("it has %d values for %d rows", c.values, group.NumRows())
 	case c.values == 0:
 		return c, nil

@@ -2,13 +2,16 @@ package extract
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 )
 
 // Mapping turns the rows of one source, as [Value]s in the order of Columns,
 // into messages, conversations or agents. Several goroutines may use it.
+//
+// A row of a set with a nested list holds several of the set's rows, and paths
+// lead into values: what reads a source calls unfold with each of its rows and
+// maps what it gets from there.
 type Mapping struct {
 	Columns []Column // what a row has to hold, in this order
 
@@ -18,12 +21,20 @@ type Mapping struct {
 	roles  map[string]Role
 	kinds  map[string]Kind
 	latest Time // the latest plausible time
+
+	derived []derived
+	trees   []*rooted // by which derived values are found in the row
+	element pathTree  // and in the element
+	list    *nesting  // nil: a row is a row
+	where   *expression
+	whole   map[int]bool // slots of lists and structs of which everything is needed
 }
 
 // binding is where a field's value comes from.
 type binding struct {
-	slot     int    // index into the row, or one of the two below
-	name     string // of the field
+	slot     int
+	expr     *expression // instead of a slot, if there is one
+	name     string      // of the field
 	values   map[string]string
 	fallback *string
 	constant Value
@@ -31,25 +42,23 @@ type binding struct {
 	times    timeReader
 }
 
-const (
-	slotNone     = -1
-	slotConstant = -2
-)
-
-// raw returns the source's value, or the constant.
-func (b *binding) raw(row []Value) Value {
-	switch b.slot {
-	case slotNone:
-		return Value{}
-	case slotConstant:
+// raw returns the source's value, the constant, or what the expression yields.
+// If the expression cannot be evaluated that is NULL, and the scratch says so.
+func (b *binding) raw(row []Value, s *Scratch) Value {
+	switch {
+	case b.slot >= 0:
+		return row[b.slot]
+	case b.slot == slotConstant:
 		return b.constant
+	case b.expr != nil:
+		return b.expr.value(row, s, b.name)
 	}
-	return row[b.slot]
+	return s.raw(row, b.slot)
 }
 
 // get returns the value after values and default.
 func (b *binding) get(row []Value, s *Scratch) Value {
-	v := b.raw(row)
+	v := b.raw(row, s)
 	if b.values != nil {
 		text := "null"
 		if v.Type != TypeNull {
@@ -134,7 +143,7 @@ func (b *binding) flag(row []Value, s *Scratch) (bool, *problem) {
 // lookUp finds the word of a role or kind; a value without mapping takes the
 // default, if there is one.
 func lookUp[T any](b *binding, words map[string]T, parse func(string) (T, bool), row []Value, s *Scratch) (word T, found bool, v Value) {
-	v = b.raw(row)
+	v = b.raw(row, s)
 	text := "null"
 	if v.Type != TypeNull {
 		text = s.text(v)
@@ -147,7 +156,7 @@ func lookUp[T any](b *binding, words map[string]T, parse func(string) (T, bool),
 
 func (m *Mapping) kind(row []Value, s *Scratch) (Kind, *problem) {
 	b := &m.fields[fKind]
-	if b.slot == slotNone {
+	if b.slot == slotNone && b.expr == nil {
 		return KindMessage, nil
 	}
 	kind, ok, v := lookUp(b, m.kinds, ParseKind, row, s)
@@ -177,30 +186,46 @@ func (m *Mapping) conversationID(row []Value, s *Scratch) (string, *problem) {
 	return id, p
 }
 
+// keeps reports whether the set's where is true of a row.
+func (m *Mapping) keeps(row []Value, s *Scratch) (bool, *problem) {
+	if m.where == nil {
+		return true, nil
+	}
+	return m.where.isTrue(row, s)
+}
+
 // Message maps a row into out, whose strings are valid until s is reset and
 // whose Extra is reused. The reject, if there is one, names neither set nor
-// locator.
+// locator. It is for sets without where and nested list.
 func (m *Mapping) Message(row []Value, s *Scratch, out *Message) *Reject {
+	m.open(row, s)
 	id, p := m.conversationID(row, s)
 	return m.message(row, s, id, p, out)
 }
 
-// message is Message with the conversation's id, or why it is bad, known.
+// message is Message of a row that was opened, with the conversation's id, or
+// why it is bad, known.
 func (m *Mapping) message(row []Value, s *Scratch, id string, badID *problem, out *Message) *Reject {
+	s.failed = nil
 	kind, badKind := m.kind(row, s)
 	role, badRole := m.role(row, s)
 	*out = Message{ConversationID: id, Kind: kind, Role: role, Extra: out.Extra[:0]}
-	if badKind == nil && Ignored(kind, role) != "" {
+	failed := s.failed
+	if failed == nil && badKind == nil && Ignored(kind, role) != "" {
 		return nil
 	}
 	var badMessageID *problem
 	out.MessageID, badMessageID = m.fields[fMessageID].id(row, s)
-	for _, p := range [...]*problem{badKind, badRole, badID, badMessageID} {
+	for _, p := range [...]*problem{failed, badKind, badRole, badID, s.failed, badMessageID} {
 		if p != nil {
 			return m.reject(p, id, out.MessageID)
 		}
 	}
-	if p := m.fillMessage(row, s, out); p != nil {
+	p := m.fillMessage(row, s, out)
+	if s.failed != nil {
+		p = s.failed
+	}
+	if p != nil {
 		return m.reject(p, id, out.MessageID)
 	}
 	return nil
@@ -247,14 +272,19 @@ func (m *Mapping) fillMessage(row []Value, s *Scratch, out *Message) (p *problem
 
 // Conversation maps a row of the conversations set into out, as Message does.
 func (m *Mapping) Conversation(row []Value, s *Scratch, out *Conversation) *Reject {
+	m.open(row, s)
 	id, p := m.conversationID(row, s)
 	return m.conversation(row, s, id, p, out)
 }
 
 func (m *Mapping) conversation(row []Value, s *Scratch, id string, p *problem, out *Conversation) *Reject {
 	*out = Conversation{ConversationID: id}
+	s.failed = nil
 	if p == nil {
 		p = m.fillConversation(row, s, out)
+	}
+	if s.failed != nil {
+		p = s.failed
 	}
 	if p != nil {
 		return m.reject(p, id, "")
@@ -286,11 +316,20 @@ func (m *Mapping) fillConversation(row []Value, s *Scratch, out *Conversation) (
 
 // Agent maps a row of the directory of agents into out, as Message does.
 func (m *Mapping) Agent(row []Value, s *Scratch, out *DirectoryAgent) *Reject {
+	m.open(row, s)
+	return m.agent(row, s, out)
+}
+
+func (m *Mapping) agent(row []Value, s *Scratch, out *DirectoryAgent) *Reject {
 	f := m.fields
+	s.failed = nil
 	id, p := m.conversationID(row, s) // an agent's id has the same place and rules
 	*out = DirectoryAgent{Person: Person{ID: id, Name: f[aName].text(row, s), Username: f[aUsername].text(row, s)}}
 	if p == nil {
 		out.ChangedAt, p = f[aChangedAt].time(row, s)
+	}
+	if s.failed != nil {
+		p = s.failed
 	}
 	if p != nil {
 		return m.reject(p, "", "")
@@ -311,20 +350,39 @@ func (m *Mapping) reject(p *problem, conversationID, messageID string) *Reject {
 
 // payload is the row's mapped columns as a JSON object.
 func (m *Mapping) payload(row []Value) string {
-	object := make(map[string]json.RawMessage, len(row))
 	var s Scratch
+	m.open(row, &s)
+	return m.payloadOf(row, &s)
+}
+
+// payloadOf is payload of a row that was opened. Of the list of a nested set it
+// has what is mapped of the element.
+func (m *Mapping) payloadOf(row []Value, s *Scratch) string {
+	object := make(map[string]json.RawMessage, len(row))
+	add := func(name string, v Value) { object[name] = appendJSON(nil, validText(v)) }
 	for i, v := range row {
-		text := jsonText(v, &s)
-		if text == "" {
-			text = "null"
+		if m.Columns[i].shape == nil && (m.list == nil || i != m.list.slot) || m.whole[i] {
+			add(m.Columns[i].Name, v)
 		}
-		object[m.Columns[i].Name] = json.RawMessage(text)
+	}
+	for i, d := range m.derived {
+		if m.list == nil || slotDerived-i != m.list.slot {
+			add(d.name, s.derived[i])
+		}
 	}
 	out, err := json.Marshal(object)
-	if err != nil { // jsonText only makes valid JSON
-		panic(fmt.Sprintf("encode payload: %v", err))
+	if err != nil {
+		return "{}" // what claims to be a number is none
 	}
 	return string(out)
+}
+
+// validText is v with U+FFFD for what is no valid UTF-8.
+func validText(v Value) Value {
+	if v.Type == TypeText || v.Type == TypeOther {
+		v.Str = strings.ToValidUTF8(v.Str, "\ufffd")
+	}
+	return v
 }
 
 // latestAt is the latest plausible time of a run that starts at now.

@@ -183,7 +183,7 @@ func TestMappingExtraAndPayload(t *testing.T) {
 	if d := cmp.Diff([]string{`"x\"\ufffd"`, "3", "true", "", ""}, got.Extra); d != "" {
 		t.Error(d)
 	}
-	want := `{"a":"x\"\ufffd","b":3,"c":true,"conversation_id":"c","d":null,"e":null,"role":"bot","sent_at":"2024-03-01"}`
+	want := `{"a":"x\"�","b":3,"c":true,"conversation_id":"c","d":null,"e":null,"role":"bot","sent_at":"2024-03-01"}`
 	if got := m.payload(values); got != want {
 		t.Errorf("got %s", got)
 	}
@@ -225,7 +225,7 @@ func TestCompileReportsAllMistakes(t *testing.T) {
 		"role":            {Column: "author"},
 		"kind":            {Column: "chat", Values: map[string]string{"x": "mesage"}},
 		"mesage_id":       {Column: "chat"},
-		"body":            {Expr: "a + b"},
+		"body":            {Expr: "chat + mind"},
 		"author_name":     {Column: "chat", Prefix: "p", Unit: "s"},
 		"changed_at":      {Column: "chat", Unit: "h", Timezone: "Mars/Olympus"},
 		"agent_name":      {Column: "nowhere", Optional: true},
@@ -250,7 +250,7 @@ func TestCompileReportsAllMistakes(t *testing.T) {
 		"messages.author_name: prefix is for ids only",
 		"messages.author_name: unit and timezone are for times only",
 		"messages.agent_username: value and column exclude each other",
-		"messages.body: expr is not available for this source",
+		"messages.body: there is no column mind in t (expression, at 1:8)",
 		`messages.kind: values maps "x" to "mesage" is no kind`,
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -13,20 +13,25 @@ type opener struct {
 	*Parquet
 	latest  Time
 	origins uint32
+	lookups lookups
 	errs    []error
 }
 
 // sets opens the files of the sets of one kind.
 func (o *opener) sets(ctx context.Context, kind string, sets []Set, specs []fieldSpec, extra []ExtraField) (all []*parquetFile) {
 	for i, set := range sets {
-		c := compiler{set: setLabel(kind, sets, i), kind: kind, specs: specs, fields: set.Fields, extra: extra, latest: o.latest}
-		o.checkSet(&c, set)
-		files, errs := resolveFiles(o.cfg.Dir, set.Files)
-		c.errs = append(c.errs, errs...)
-		all = append(all, o.set(ctx, &c, files)...)
+		c := o.compiler(setLabel(kind, sets, i), kind, set)
+		c.specs, c.fields, c.extra, c.lookups = specs, set.Fields, extra, o.lookups
+		files := o.files(ctx, c, set)
+		all = append(all, files...)
+		useAll(c, files)
 		o.errs = append(o.errs, c.errs...)
 	}
 	return all
+}
+
+func (o *opener) compiler(label, kind string, set Set) *compiler {
+	return &compiler{set: label, kind: kind, latest: o.latest, filter: set.Where, list: set.Nested, unfolds: true}
 }
 
 func setLabel(kind string, sets []Set, i int) string {
@@ -40,15 +45,10 @@ func setLabel(kind string, sets []Set, i int) string {
 	return label
 }
 
-func (o *opener) checkSet(c *compiler, set Set) {
-	for _, part := range [...]struct{ name, text, try string }{
-		{"table", set.Table, "name files"},
-		{"query", set.Query, "name files"},
-		{"where", set.Where, "map the rows that are not wanted to the kind ignore"},
-		{"nested", set.Nested, "export one row for each message"},
-	} {
+func checkSet(c *compiler, set Set) {
+	for _, part := range [...]struct{ name, text string }{{"table", set.Table}, {"query", set.Query}} {
 		if part.text != "" {
-			c.fail("", "", part.name+" is not available for this source", part.try)
+			c.fail("", "", part.name+" is not available for this source", "name files")
 		}
 	}
 	if len(set.Files) == 0 {
@@ -56,34 +56,39 @@ func (o *opener) checkSet(c *compiler, set Set) {
 	}
 }
 
-// set reads the footers of a set's files and compiles their mappings.
-func (o *opener) set(ctx context.Context, c *compiler, files []*sourceFile) []*parquetFile {
-	var opened []*parquetFile
-	var leaves [][]leafInfo
+// files reads the footers of a set's files.
+func (o *opener) files(ctx context.Context, c *compiler, set Set) (opened []*parquetFile) {
+	checkSet(c, set)
+	files, errs := resolveFiles(o.cfg.Dir, set.Files)
+	c.errs = append(c.errs, errs...)
 	for _, f := range files {
 		if ctx.Err() != nil {
 			return nil
 		}
 		p := &parquetFile{sourceFile: f, set: c.kind, origin: o.origins}
 		o.origins++
-		columns, info, err := p.readFooter(o.maxPage)
+		columns, err := p.readFooter(o.maxPage)
 		if err != nil {
 			c.errs = append(c.errs, err)
 			continue
 		}
 		opened = append(opened, p)
-		leaves = append(leaves, info)
+		columns = append(columns, pathColumns(f.path, columns)...)
 		c.tables = append(c.tables, table{name: f.name, columns: columns, find: findColumn(columns)})
 	}
-	if len(opened) == 0 {
-		return nil
+	return opened
+}
+
+// useAll compiles the mappings of a set's files.
+func useAll(c *compiler, files []*parquetFile) {
+	if len(files) == 0 {
+		return
 	}
 	for i, m := range c.compile() {
-		if err := opened[i].use(m, leaves[i]); err != nil {
+		if err := files[i].use(m); err != nil {
 			c.errs = append(c.errs, err)
 		}
 	}
-	return opened
 }
 
 // leafInfo is what footers say of a leaf in all row groups.
@@ -92,43 +97,101 @@ type leafInfo struct {
 	codec compress.Compression
 }
 
-// readFooter returns the file's columns and what there is to know of its leaves.
-func (f *parquetFile) readFooter(maxPage int64) (columns []Column, leaves []leafInfo, err error) {
+// readFooter returns the file's columns.
+func (f *parquetFile) readFooter(maxPage int64) (columns []Column, err error) {
 	open, err := f.openReader(maxPage)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(f.fault(err), open.file.Close()) }()
 	defer recoverTo(&err)
 	meta := open.rdr.MetaData()
-	leaves = make([]leafInfo, meta.Schema.NumColumns())
+	f.leaves = make([]leafInfo, meta.Schema.NumColumns())
 	for _, group := range meta.RowGroups {
 		f.groups = append(f.groups, group.NumRows)
 		for i, col := range group.Columns {
 			if col.MetaData != nil {
-				leaves[i].size += max(0, col.MetaData.TotalUncompressedSize)
-				leaves[i].codec = compress.Compression(col.MetaData.Codec)
+				f.leaves[i].size += max(0, col.MetaData.TotalUncompressedSize)
+				f.leaves[i].codec = compress.Compression(col.MetaData.Codec)
 			}
 		}
 	}
-	return schemaColumns(meta.Schema), leaves, nil
+	return schemaColumns(meta.Schema), nil
 }
 
 // use sets the file's mapping and refuses columns that cannot be decompressed.
-func (f *parquetFile) use(m *Mapping, leaves []leafInfo) error {
+func (f *parquetFile) use(m *Mapping) error {
 	f.mapping = m
-	for _, col := range m.Columns {
+	f.shapes = make([]*shape, len(m.Columns))
+	for i, col := range m.Columns {
+		leaves := []int{col.index}
 		if col.index < 0 {
-			continue // a type that no field can take, which the compiler reported
+			if f.shapes[i] = m.neededOf(i); f.shapes[i] == nil {
+				continue // a type that no field can take, which the compiler reported
+			}
+			leaves = f.shapes[i].leaves(nil)
 		}
-		f.bytes += leaves[col.index].size
-		if _, err := compress.GetCodec(leaves[col.index].codec); err != nil {
-			return &FileError{
-				Path: f.name,
-				Err:  fmt.Errorf("column %s is compressed with %s, which cannot be read", col.Name, leaves[col.index].codec),
-				Try:  "write the file with snappy, gzip, zstd, brotli or lz4_raw",
+		for _, leaf := range leaves {
+			f.bytes += f.leaves[leaf].size
+			if _, err := compress.GetCodec(f.leaves[leaf].codec); err != nil {
+				return &FileError{
+					Path: f.name,
+					Err:  fmt.Errorf("column %s is compressed with %s, which cannot be read", col.Name, f.leaves[leaf].codec),
+					Try:  "write the file with snappy, gzip, zstd, brotli or lz4_raw",
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// neededOf is the shape of a list or struct with the leaves that the mapping
+// needs.
+func (m *Mapping) neededOf(slot int) *shape {
+	whole := m.Columns[slot].shape
+	if whole == nil || m.whole[slot] {
+		return whole
+	}
+	wanted := map[int]bool{}
+	want := func(from *shape, steps []jsonStep) {
+		if end, ok := from.at(steps); ok {
+			for _, leaf := range end.leaves(nil) {
+				wanted[leaf] = true
+			}
+		}
+	}
+	var list *shape // of the elements, if they are in this column
+	if m.list != nil && m.list.slot == slot {
+		list = whole
+	}
+	for i, d := range m.derived {
+		switch {
+		case m.list != nil && m.list.slot == slotDerived-i:
+			if d.slot == slot {
+				list, _ = whole.at(d.steps)
+			}
+		case d.slot == slot:
+			want(whole, d.steps)
+		}
+	}
+	m.wantElements(list, want, wanted)
+	return whole.project(wanted)
+}
+
+func (m *Mapping) wantElements(list *shape, want func(*shape, []jsonStep), wanted map[int]bool) {
+	switch {
+	case list == nil:
+		return
+	case list.elem == nil: // JSON text
+		want(list, nil)
+		return
+	}
+	for _, d := range m.derived {
+		if d.slot == slotElement {
+			want(list.elem, d.steps)
+		}
+	}
+	if len(wanted) == 0 { // the elements count all the same
+		wanted[list.leaves(nil)[0]] = true
+	}
 }

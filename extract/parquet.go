@@ -18,6 +18,7 @@ type ParquetConfig struct {
 	Messages      []Set
 	Conversations []Set
 	Agents        []Set
+	Lookups       map[string]Lookup // what expressions can look up, by name
 	Extra         []ExtraField
 	Memory        int64            // bytes that rows may take while they are grouped; 0: 256 MiB
 	Tmp           string           // where what exceeds it goes; empty: the system's folder
@@ -32,6 +33,7 @@ type Parquet struct {
 	messages []*parquetFile
 	others   []*parquetFile // of the conversations sets
 	agents   []*parquetFile
+	lookups  []*parquetFile
 	maxPage  int64
 	rejects  []Reject // rows of the directory
 
@@ -45,9 +47,9 @@ type Parquet struct {
 // decoded as a whole, so it has to fit into memory several times.
 const minPageLimit = 128 << 20
 
-// OpenParquet resolves the files of all sets, reads their footers and compiles
-// the mappings. It reports all mistakes at once: the error joins
-// [MappingError]s and [FileError]s.
+// OpenParquet resolves the files of all sets, reads their footers, compiles
+// the mappings and reads the lookups. It reports all mistakes at once: the
+// error joins [MappingError]s and [FileError]s.
 func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
 	if cfg.Memory <= 0 {
 		cfg.Memory = defaultMemory
@@ -62,14 +64,23 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
 	}
 	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: cfg.Memory}
 	o := opener{Parquet: p, latest: latestAt(cfg.Now())}
+	pending := o.openLookups(ctx, cfg.Lookups)
 	p.messages = o.sets(ctx, SetMessages, cfg.Messages, messageFields, cfg.Extra)
 	p.others = o.sets(ctx, SetConversations, cfg.Conversations, conversationFields, nil)
 	p.agents = o.sets(ctx, SetAgents, cfg.Agents, agentFields, nil)
 	if len(cfg.Messages) == 0 {
 		o.errs = append(o.errs, &MappingError{Set: SetMessages, Problem: "there is no such set", Try: "name the files of the messages"})
 	}
+	for _, l := range pending {
+		o.compileLookup(l)
+	}
 	if err := errors.Join(o.errs...); err != nil {
 		return nil, err
+	}
+	for _, l := range pending {
+		if err := l.load(ctx, p.maxPage); err != nil {
+			return nil, err
+		}
 	}
 	return p, ctx.Err()
 }
@@ -122,35 +133,42 @@ type directory struct {
 }
 
 func (d *directory) read(ctx context.Context, f *parquetFile, maxPage int64) error {
-	file, err := f.openReader(maxPage)
-	if err != nil {
-		return err
-	}
-	defer file.file.Close()
 	var s Scratch
-	for group := range f.groups {
-		err := file.readGroup(ctx, group, func(row []Value, number int64) error {
-			s.Reset()
-			d.row(f, group, row, number, &s)
+	return f.eachRow(ctx, maxPage, &s, func(group int, number int64) elementFunc {
+		return func(row []Value, element int, bad *problem) error {
+			r, a := d.agent(f.mapping, row, &s, bad)
+			switch {
+			case r != nil:
+				f.locate(r, group, number, element)
+				if d.keepPayload {
+					r.Payload = f.mapping.payloadOf(row, &s)
+				}
+				d.rejects = append(d.rejects, *r)
+			case a.ID != "":
+				d.add(a)
+			}
 			return nil
-		}, func(int64) {})
-		if err != nil {
-			return err
 		}
-	}
-	return f.unchanged()
+	})
 }
 
-func (d *directory) row(f *parquetFile, group int, row []Value, number int64, s *Scratch) {
+// agent returns the row's agent, none if where leaves it out.
+func (d *directory) agent(m *Mapping, row []Value, s *Scratch, bad *problem) (*Reject, DirectoryAgent) {
 	var a DirectoryAgent
-	if r := f.mapping.Agent(row, s, &a); r != nil {
-		f.locate(r, group, number)
-		if d.keepPayload {
-			r.Payload = f.mapping.payload(row)
-		}
-		d.rejects = append(d.rejects, *r)
-		return
+	keep := true
+	if bad == nil {
+		keep, bad = m.keeps(row, s)
 	}
+	switch {
+	case bad != nil:
+		return m.reject(bad, "", ""), a
+	case !keep:
+		return nil, a
+	}
+	return m.agent(row, s, &a), a
+}
+
+func (d *directory) add(a DirectoryAgent) {
 	if old, ok := d.agents[a.ID]; ok && compareAgents(a, old) <= 0 {
 		return
 	}
@@ -158,6 +176,26 @@ func (d *directory) row(f *parquetFile, group int, row []Value, number int64, s 
 		*text = strings.Clone(*text)
 	}
 	d.agents[a.ID] = a
+}
+
+// eachRow opens all rows of a file, one after the other, and calls what each
+// returns with what they hold.
+func (f *parquetFile) eachRow(ctx context.Context, maxPage int64, s *Scratch, each func(group int, number int64) elementFunc) error {
+	file, err := f.openReader(maxPage)
+	if err != nil {
+		return err
+	}
+	defer file.file.Close()
+	for group := range f.groups {
+		err := file.readGroup(ctx, group, func(row []Value, number int64) error {
+			s.Reset()
+			return f.mapping.unfold(row, s, each(group, number))
+		}, func(int64) {})
+		if err != nil {
+			return err
+		}
+	}
+	return f.unchanged()
 }
 
 func compareAgents(a, b DirectoryAgent) int {
@@ -180,9 +218,13 @@ func (f *parquetFile) rows() (rows int64) {
 	return rows
 }
 
-// locate says where a rejected row is. Rows count from 0 over the whole file.
-func (f *parquetFile) locate(r *Reject, group int, number int64) {
+// locate says where a rejected row is: rows count from 0 over the whole file,
+// elements of a nested set within the row's list.
+func (f *parquetFile) locate(r *Reject, group int, number int64, element int) {
 	r.Locator = fmt.Sprintf("%s: row group %d, row %d", f.name, group, number)
+	if element >= 0 {
+		r.Locator += fmt.Sprintf(", %s[%d]", f.mapping.list.name, element)
+	}
 }
 
 // Transcripts returns a reader of the transcripts after a position; the empty

@@ -176,9 +176,9 @@ func TestOpenParquetReportsAllMistakes(t *testing.T) {
 		Conversations: []Set{{Table: "t"}},
 	})
 	want := []string{
-		"messages[0] (first): where is not available for this source",
 		"messages[0] (first).sent_at: the field is required, and m.parquet has no column of that name",
 		"messages[0] (first).role: there is no column author_typ in m.parquet",
+		"messages[0] (first).where: there is no column x in m.parquet (expression, at 1:1)",
 		"read none: there is no such file or folder",
 		"read bad.parquet: it does not end with PAR1: it was cut off, or is still being written",
 		"conversations: table is not available for this source",

@@ -20,6 +20,7 @@ type Reader struct {
 	after  *point // rows at or before it are left out
 	used   *atomic.Int64
 	spill  *spillFile
+	strays strays
 	read   atomic.Int64
 
 	grouped bool
@@ -144,8 +145,29 @@ func (r *Reader) group(ctx context.Context) error {
 			}
 		}
 	}
+	if err := r.writeStrays(store); err != nil {
+		return err
+	}
 	r.push(store)
 	return nil
+}
+
+// writeStrays puts the rejects that belong to no conversation into the store.
+func (r *Reader) writeStrays(s *store) error {
+	w := s.writer()
+	var e encoder
+	rejects := r.strays.rejects(r.source.originName)
+	for i := range rejects {
+		record, err := e.reject(point{}, &rejects[i])
+		if err != nil {
+			return err
+		}
+		if err := w.append(record); err != nil {
+			return err
+		}
+	}
+	r.strays = strays{}
+	return w.close()
 }
 
 // push makes a store's partitions the next ones.
@@ -225,14 +247,18 @@ func (r *Reader) refuseRow(t *Transcript, kind byte, d *decoder, detail string) 
 			*s = strings.Clone(*s)
 		}
 		t.Rejects = append(t.Rejects, reject)
+	case recordFiltered:
+		t.Filtered += int(d.uint())
 	}
 }
 
 // originName is the file that rows of an origin are from.
 func (p *Parquet) originName(origin uint32) string {
-	for _, f := range p.messages {
-		if f.origin == origin {
-			return f.name
+	for _, files := range [...][]*parquetFile{p.messages, p.others} {
+		for _, f := range files {
+			if f.origin == origin {
+				return f.name
+			}
 		}
 	}
 	return ""
@@ -246,7 +272,7 @@ func (r *Reader) page() (page Page) {
 		t := Transcript{}
 		messages = r.transcript(&t, messages)
 		finish(&t)
-		if len(t.Messages)+len(t.Rejects) > 0 {
+		if len(t.Messages)+len(t.Rejects)+t.Filtered > 0 {
 			page.Transcripts = append(page.Transcripts, t)
 		}
 	}
@@ -301,6 +327,8 @@ func (l *loaded) decode(run []entry, t *Transcript, messages []Message) (_ []Mes
 			t.Conversations = append(t.Conversations, d.conversation(t.ConversationID))
 		case recordReject:
 			t.Rejects = append(t.Rejects, d.reject(t.ConversationID))
+		case recordFiltered:
+			t.Filtered += int(d.uint())
 		}
 	}
 	return messages, true

@@ -17,6 +17,8 @@ type parquetFile struct {
 	origin  uint32
 	set     string
 	bytes   int64 // uncompressed, of the mapped columns
+	leaves  []leafInfo
+	shapes  []*shape // of the mapping's columns that are lists or structs
 }
 
 // openFile is a Parquet file being read by one goroutine.
@@ -118,26 +120,35 @@ func (f *openFile) readGroup(ctx context.Context, group int, each rowFunc, done 
 
 // cursors opens the mapped columns of a row group after checking their pages.
 func (f *openFile) cursors(group int) (cursors []*cursor, err error) {
-	rdr := f.rdr.RowGroup(group)
-	for _, col := range f.mapping.Columns {
-		c, err := chunkOf(rdr.MetaData(), col.index, f.size, f.maxPage)
-		if err == nil {
-			err = checkPages(f.file, c)
+	for i, col := range f.mapping.Columns {
+		var c *cursor
+		if col.index >= 0 {
+			c, err = f.leafCursor(group, col.index)
+		} else {
+			c, err = f.nestedCursor(group, f.shapes[i])
 		}
 		if err != nil {
 			return cursors, fmt.Errorf("column %s: %w", col.Name, err)
 		}
-		columnReader, err := rdr.Column(col.index)
-		if err != nil {
-			return cursors, fmt.Errorf("column %s: %w", col.Name, err)
-		}
-		cur, err := newCursor(columnReader)
-		if err != nil {
-			return cursors, err
-		}
-		cursors = append(cursors, cur)
+		cursors = append(cursors, c)
 	}
 	return cursors, nil
+}
+
+func (f *openFile) leafCursor(group, leaf int) (*cursor, error) {
+	rdr := f.rdr.RowGroup(group)
+	c, err := chunkOf(rdr.MetaData(), leaf, f.size, f.maxPage)
+	if err == nil {
+		err = checkPages(f.file, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	columnReader, err := rdr.Column(leaf)
+	if err != nil {
+		return nil, err
+	}
+	return newCursor(columnReader)
 }
 
 // refill makes every cursor have a value and returns how many rows all have.

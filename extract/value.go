@@ -25,12 +25,13 @@ const (
 	TypeInstant       // Int is a point in time in Unix nanoseconds
 	TypeWallTime      // Int is a time without zone, in nanoseconds as if it were UTC
 	TypeDate          // Int is days since 1970-01-01
-	TypeOther         // of columns only: list, struct, map and what else no field takes
+	TypeOther         // Str is the JSON of a list or struct; as a column, any that no field takes
+	TypeAny           // of columns only: whatever a JSON text holds
 )
 
 var typeNames = [...]string{
 	"null", "boolean", "integer", "unsigned integer", "double", "decimal", "text", "binary",
-	"uuid", "timestamp with zone", "timestamp without zone", "date", "nested value",
+	"uuid", "timestamp with zone", "timestamp without zone", "date", "nested value", "any value",
 }
 
 // String returns the type as people call it.
@@ -115,9 +116,15 @@ func appendUUID(b []byte, s string) []byte {
 	return b
 }
 
-// Scratch holds the texts that mapping a row makes. They are valid until it is
-// reset, which lets a reader map millions of rows without allocating.
-type Scratch struct{ buf []byte }
+// Scratch holds what mapping a row makes. Its texts are valid until it is
+// reset, which lets a reader map millions of rows without allocating. It is for
+// one goroutine.
+type Scratch struct {
+	buf     []byte
+	derived []Value  // what lies inside of the row's values: see [Mapping.unfold]
+	failed  *problem // of the first expression of the row that could not be evaluated
+	machine machine
+}
 
 // Reset makes the memory of all texts handed out so far available again.
 func (s *Scratch) Reset() { s.buf = s.buf[:0] }

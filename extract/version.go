@@ -10,7 +10,7 @@ import (
 // modification times: while it stays the same there is nothing new to read.
 func (p *Parquet) Version() string {
 	d := xxhash.New()
-	for _, files := range [...][]*parquetFile{p.messages, p.others, p.agents} {
+	for _, files := range [...][]*parquetFile{p.messages, p.others, p.agents, p.lookups} {
 		for _, f := range files {
 			fmt.Fprintf(d, "%q %d %d\n", f.name, f.size, f.modTime.UnixNano())
 		}

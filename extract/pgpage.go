@@ -1,0 +1,247 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// errPageTooLarge stops a page that holds more than PageBytes.
+var errPageTooLarge = errors.New("the page is too large")
+
+// pgPage collects the rows of some conversations. They come in any order.
+type pgPage struct {
+	pass   *PostgresPass
+	ids    []string
+	groups map[string]int // a conversation's transcript
+	single bool           // the page may have any size
+
+	transcripts []Transcript // the first is of rows of no conversation
+	messages    []Message    // as they came; those of the transcripts are copies
+	owners      []int32      // the transcripts of the messages
+	counts      []int        // messages of each transcript
+	arena       Scratch
+	bytes       int64
+	read        int64 // rows of messages
+	last        int   // the transcript of the last row
+}
+
+// newPage begins a page that collects messages in the memory of one that is
+// finished.
+func (p *PostgresPass) newPage(ids []string, messages []Message) *pgPage {
+	page := &pgPage{
+		pass: p, ids: ids, single: len(ids) <= 1,
+		messages:    messages[:0],
+		owners:      make([]int32, 0, cap(messages)),
+		groups:      make(map[string]int, len(ids)),
+		transcripts: make([]Transcript, 1, len(ids)+1),
+		counts:      make([]int, len(ids)+1),
+	}
+	for _, id := range ids {
+		if _, ok := page.groups[id]; !ok {
+			page.groups[id] = len(page.transcripts)
+			page.transcripts = append(page.transcripts, Transcript{ConversationID: id})
+		}
+	}
+	return page
+}
+
+// fill reads the conversations' rows.
+func (page *pgPage) fill(ctx context.Context, tx *pgTransaction) error {
+	for _, r := range page.pass.relations() {
+		s, ok := r.pageRows(page.ids, page.pass.Upper)
+		if !ok {
+			continue
+		}
+		if _, err := page.rows(ctx, tx, r, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows reads the rows of a statement into the page and returns their number.
+func (page *pgPage) rows(ctx context.Context, tx *pgTransaction, r *pgRelation, s *pgStatement) (n int, err error) {
+	take := page.message
+	if r.kind == SetConversations {
+		take = page.conversation
+	}
+	each := func(row []Value, element int, unreadable *problem) error {
+		return take(pgRow{r, row, element, unreadable})
+	}
+	err = r.read(ctx, tx, s, &page.arena, func(row []Value) error {
+		n++
+		for _, v := range row {
+			page.bytes += int64(len(v.Str)) + 8
+		}
+		if page.bytes > page.pass.cfg.PageBytes && !page.single {
+			return errPageTooLarge
+		}
+		return r.mapping.unfold(row, &page.arena, each)
+	})
+	return n, err
+}
+
+// pgRow is a row of a set, opened.
+type pgRow struct {
+	*pgRelation
+	values     []Value
+	element    int // of a nested set, else -1
+	unreadable *problem
+}
+
+// kept reports whether the set's where keeps the row, or why that is not known.
+func (row *pgRow) kept(s *Scratch) (bool, *problem) {
+	if row.unreadable != nil {
+		return false, row.unreadable
+	}
+	return row.mapping.keeps(row.values, s)
+}
+
+// isAfter reports whether a time of the row lies at or after the bound.
+func (page *pgPage) isAfter(row *pgRow, field int) bool {
+	at, bad := row.mapping.fields[field].time(row.values, &page.arena)
+	return bad == nil && at >= page.pass.Upper
+}
+
+func (page *pgPage) message(row pgRow) error {
+	m := row.mapping
+	if page.isAfter(&row, fSentAt) {
+		return nil
+	}
+	id, badID := m.conversationID(row.values, &page.arena)
+	group, ok, err := page.group(row.pgRelation, id, badID)
+	if !ok || err != nil {
+		return err
+	}
+	page.read++
+	switch keep, unknown := row.kept(&page.arena); {
+	case unknown != nil:
+		page.reject(&row, group, m.reject(unknown, id, ""))
+		return nil
+	case !keep:
+		page.transcripts[group].Filtered++
+		return nil
+	}
+	page.messages = append(page.messages, Message{})
+	out := &page.messages[len(page.messages)-1]
+	if reject := m.message(row.values, &page.arena, id, badID, out); reject != nil {
+		page.messages = page.messages[:len(page.messages)-1]
+		page.reject(&row, group, reject)
+		return nil
+	}
+	out.ConversationID = page.transcripts[group].ConversationID
+	out.Origin = row.origin
+	page.owners = append(page.owners, int32(group))
+	page.counts[group]++
+	return nil
+}
+
+func (page *pgPage) conversation(row pgRow) error {
+	m := row.mapping
+	id, badID := m.conversationID(row.values, &page.arena)
+	group, ok, err := page.group(row.pgRelation, id, badID)
+	if !ok || err != nil {
+		return err
+	}
+	switch keep, unknown := row.kept(&page.arena); {
+	case unknown != nil:
+		page.reject(&row, group, m.reject(unknown, id, ""))
+		return nil
+	case !keep:
+		return nil
+	}
+	if page.isAfter(&row, cEndedAt) {
+		m = row.unended // an end that the messages do not reach yet
+	}
+	var out Conversation
+	if reject := m.conversation(row.values, &page.arena, id, badID, &out); reject != nil {
+		page.reject(&row, group, reject)
+		return nil
+	}
+	t := &page.transcripts[group]
+	out.ConversationID = t.ConversationID
+	t.Conversations = append(t.Conversations, out)
+	return nil
+}
+
+// group finds the transcript of a row; false if the row is none of the page's.
+func (page *pgPage) group(r *pgRelation, id string, bad *problem) (int, bool, error) {
+	switch {
+	case bad != nil:
+		return 0, true, nil
+	case page.last > 0 && page.transcripts[page.last].ConversationID == id:
+		return page.last, true, nil
+	}
+	group, ok := page.groups[id]
+	if !ok && !r.id.loose {
+		return 0, false, fmt.Errorf("read %s: a row of conversation %s was not asked for", r.name, shown(textValue(id)))
+	}
+	if ok {
+		page.last = group
+	}
+	return group, ok, nil
+}
+
+func (page *pgPage) reject(row *pgRow, group int, reject *Reject) {
+	row.locate(reject, row.values, row.element)
+	if page.pass.cfg.KeepPayload {
+		reject.Payload = row.mapping.payloadOf(row.values, &page.arena)
+	}
+	t := &page.transcripts[group]
+	t.Rejects = append(t.Rejects, *reject)
+}
+
+// locate says where a rejected row is: by its ids, or by a hash of what was
+// read of it, which stay the same when it is read again.
+func (r *pgRelation) locate(reject *Reject, row []Value, element int) {
+	var keys []string
+	if reject.ConversationID != "" {
+		keys = append(keys, "conversation_id="+reject.ConversationID)
+	}
+	if reject.MessageID != "" {
+		keys = append(keys, "message_id="+reject.MessageID)
+	} else {
+		var text []byte
+		for _, v := range row {
+			text = append(appendText(text, v), separator)
+		}
+		keys = append(keys, fmt.Sprintf("row %016x", xxhash.Sum64(text)))
+	}
+	if element >= 0 {
+		keys = append(keys, fmt.Sprintf("%s[%d]", r.mapping.list.name, element))
+	}
+	reject.Locator = r.name + ": " + strings.Join(keys, ", ")
+	reject.ConversationID = strings.Clone(reject.ConversationID)
+	reject.MessageID = strings.Clone(reject.MessageID)
+}
+
+// finish returns the transcripts with rows, those of no conversation first.
+func (page *pgPage) finish() Page {
+	messages := make([]Message, len(page.messages))
+	next := make([]int, len(page.transcripts))
+	at := 0
+	for i := range page.transcripts {
+		next[i] = at
+		at += page.counts[i]
+		if page.counts[i] > 0 {
+			page.transcripts[i].Messages = messages[next[i]:at:at]
+		}
+	}
+	for i, owner := range page.owners {
+		messages[next[owner]] = page.messages[i]
+		next[owner]++
+	}
+	var out Page
+	for i := range page.transcripts {
+		t := &page.transcripts[i]
+		if len(t.Messages)+len(t.Rejects)+t.Filtered > 0 {
+			finish(t)
+			out.Transcripts = append(out.Transcripts, *t)
+		}
+	}
+	return out
+}

@@ -1,0 +1,221 @@
+package extract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// PostgresReader yields the transcripts of a pass in the order of their
+// positions. It is for one goroutine; Progress may be called by any.
+type PostgresReader struct {
+	pass   *PostgresPass
+	strays bool      // the rows of no conversation are still to be read
+	list   *pgIDList // nil: the next ids are asked for page by page
+	after  *string   // the last id that was listed
+	listed bool      // there are no further ids than those of pending
+
+	pending []string  // ids that were listed and not yet read
+	size    int       // conversations of the next page
+	scratch []Message // of the page before
+	read    atomic.Int64
+}
+
+// Transcripts returns a reader of the transcripts after a position; the empty
+// one is the start. A position in another order is a [PositionError]. The
+// reader has to be closed.
+func (p *PostgresPass) Transcripts(ctx context.Context, from Position) (*PostgresReader, error) {
+	r := &PostgresReader{pass: p, strays: from == "", size: p.cfg.Page}
+	if from != "" {
+		id, err := p.parse(from)
+		if err != nil {
+			return nil, err
+		}
+		if id != "" {
+			r.after = &id
+		}
+	}
+	if p.family == "" {
+		removeStale(p.cfg.Tmp, time.Now())
+		r.list = &pgIDList{spill: &spillFile{parent: p.cfg.Tmp}}
+	}
+	return r, ctx.Err()
+}
+
+// Progress is the number of rows of messages read so far.
+func (r *PostgresReader) Progress() int64 { return r.read.Load() }
+
+// Close removes temporary files. It must not be called during Next.
+func (r *PostgresReader) Close() error {
+	r.pending, r.listed, r.strays, r.scratch = nil, true, false, nil
+	if r.list == nil {
+		return nil
+	}
+	return r.list.close()
+}
+
+// Next returns the next page, and io.EOF after the last one. What fails for a
+// while is tried again for some minutes; then the error is a
+// [SourceUnavailable]. After an error Next may be called again.
+func (r *PostgresReader) Next(ctx context.Context) (Page, error) {
+	if r.strays {
+		page, err := r.strayPage(ctx)
+		if err != nil {
+			return Page{}, fmt.Errorf("read the rows of no conversation: %w", err)
+		}
+		if r.strays = false; len(page.Transcripts) > 0 {
+			return page, nil
+		}
+	}
+	for {
+		if err := r.upcoming(ctx); err != nil {
+			return Page{}, fmt.Errorf("list the conversations: %w", err)
+		}
+		if r.listed && len(r.pending) == 0 {
+			return Page{}, io.EOF
+		}
+		page, err := r.page(ctx)
+		if err != nil {
+			return Page{}, fmt.Errorf("read a page of conversations: %w", err)
+		}
+		if len(page.Transcripts) > 0 {
+			return page, nil
+		}
+	}
+}
+
+// upcoming takes the ids of the next page from the list, which it makes first.
+func (r *PostgresReader) upcoming(ctx context.Context) error {
+	if r.list == nil {
+		return ctx.Err()
+	}
+	if !r.list.made {
+		p := r.pass
+		err := p.retry(ctx, "the list of conversations", func() error {
+			return p.inTransaction(ctx, listTimeout, func(tx *pgTransaction) error { return r.list.make(ctx, tx, p, r.after) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for len(r.pending) < r.size && !r.listed {
+		ids, err := r.list.next()
+		r.pending = append(r.pending, ids...)
+		if r.listed = err == io.EOF; err != nil && err != io.EOF {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// page reads the next conversations whole.
+func (r *PostgresReader) page(ctx context.Context) (out Page, err error) {
+	err = r.pass.retry(ctx, "a page of conversations", func() error {
+		for {
+			err := r.pass.inTransaction(ctx, pageTimeout, func(tx *pgTransaction) (err error) {
+				out, err = r.attempt(ctx, tx)
+				return err
+			})
+			tooLarge := errors.Is(err, errPageTooLarge)
+			if tooLarge || isTimeout(err) {
+				r.size = max(1, r.size/2)
+			}
+			if !tooLarge {
+				return err
+			}
+		}
+	})
+	return out, err
+}
+
+// attempt reads a page in one transaction. What the reader knows changes only
+// when all of it was read.
+func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, error) {
+	ids, listed := r.pending, r.listed
+	if r.list == nil && len(ids) == 0 {
+		var err error
+		if ids, err = r.nextIDs(ctx, tx); err != nil {
+			return Page{}, err
+		}
+		listed = len(ids) < r.size
+	}
+	n := min(len(ids), r.size)
+	page := r.pass.newPage(ids[:n], r.scratch)
+	if err := page.fill(ctx, tx); err != nil {
+		return Page{}, err
+	}
+	if r.list == nil && len(r.pending) == 0 && n > 0 {
+		r.after = &ids[len(ids)-1]
+	}
+	r.pending, r.listed = ids[n:], listed
+	r.scratch = page.messages
+	r.read.Add(page.read)
+	if page.bytes < r.pass.cfg.PageBytes/2 {
+		r.size = min(2*r.size, r.pass.cfg.Page)
+	}
+	return page.finish(), nil
+}
+
+// nextIDs lists ids after the last that was listed, by an index.
+func (r *PostgresReader) nextIDs(ctx context.Context, tx *pgTransaction) (ids []string, err error) {
+	s, err := keysetIDs(r.pass.relations(), r.after, r.size)
+	if err != nil {
+		return nil, err
+	}
+	err = tx.rows(ctx, s, nil, anyFields, func(values [][]byte) error {
+		id := r.pass.messages[0].prefix + string(values[0])
+		ids = append(ids, id)
+		return nil
+	})
+	if isSchema(err) {
+		err = &SchemaChanged{Set: "conversation_id", Err: err}
+	}
+	return ids, err
+}
+
+// strayPage reads the rows that belong to no conversation.
+func (r *PostgresReader) strayPage(ctx context.Context) (out Page, err error) {
+	p := r.pass
+	err = p.retry(ctx, "the rows of no conversation", func() error {
+		return p.inTransaction(ctx, listTimeout, func(tx *pgTransaction) error {
+			page := p.newPage(nil, nil)
+			for _, relation := range p.relations() {
+				if err := page.strays(ctx, tx, relation); err != nil {
+					return err
+				}
+			}
+			r.read.Store(page.read)
+			out = page.finish()
+			return nil
+		})
+	})
+	return out, err
+}
+
+// strays reads a relation's rows of no conversation: so many, the rest is only
+// counted.
+func (page *pgPage) strays(ctx context.Context, tx *pgTransaction, r *pgRelation) error {
+	most := page.pass.maxStray
+	if n, err := page.rows(ctx, tx, r, r.strayRows(page.pass, most)); err != nil || n < most {
+		return err
+	}
+	text, err := tx.oneText(ctx, r.countStrays(page.pass))
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err == nil && n > most {
+		page.transcripts[0].Rejects = append(page.transcripts[0].Rejects, Reject{
+			Stage: StageRead, Reason: BadID, Set: r.kind, Locator: r.name + ": further rows", Rows: n - most,
+			Detail: fmt.Sprintf("conversation_id is missing in %d rows; %d of them are listed, this stands for the rest", n, most),
+		})
+		if r.kind == SetMessages {
+			page.read += int64(n - most)
+		}
+	}
+	return err
+}

@@ -1,0 +1,30 @@
+package extract
+
+import (
+	"crypto/md5"
+	"encoding/binary"
+)
+
+// Shard is one of several parts of a source, by conversation. The zero Shard is
+// the whole source.
+type Shard struct {
+	Index int // from 0
+	Of    int // how many there are; 0: the source is not divided
+}
+
+// Has reports whether a conversation is in the shard: the first 8 hex digits of
+// the MD5 of its id, taken as a number, leave Index when divided by Of. In
+// Postgres that is
+//
+//	('x' || substr(md5(id), 1, 8))::bit(32)::bigint % of = index
+func (s Shard) Has(conversationID string) bool {
+	if s.Of <= 1 {
+		return true
+	}
+	if conversationID == "" {
+		// Rows of no conversation are read by one shard.
+		return s.Index == 0
+	}
+	sum := md5.Sum([]byte(conversationID))
+	return binary.BigEndian.Uint32(sum[:])%uint32(s.Of) == uint32(s.Index)
+}
