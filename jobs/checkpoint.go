@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 )
@@ -65,10 +66,49 @@ type commit struct {
 	advance *Checkpoint             // nil if an earlier chunk is still on its way
 }
 
+// commitLimit is how long one attempt to commit may take.
+const commitLimit = 20 * time.Second
+
 // Commit writes c in one transaction. If the lease has another owner only the
 // ledger entries are written, for what was accepted is a fact, and the error is
 // errFenced.
+//
+// While the store cannot be written it is tried again, until the run is to end,
+// and for storePatience at the longest. An attempt is made even if the run is to
+// end already. Without an error, c is committed; with one, it may be.
 func (l *Lease) Commit(ctx context.Context, runID string, c commit) error {
+	var failed bool
+	notify := func(err error) {
+		l.log.Warn("cannot write to the state store; trying again", "job", l.job.Name, "error", err)
+	}
+	return patiently(l.leased, notify, func() error {
+		ctx, cancel := l.attempt(ctx)
+		defer cancel()
+		// An attempt that failed may have been committed all the same.
+		if failed {
+			missing, err := l.job.unrecorded(ctx, c.ledger)
+			if err != nil {
+				return err
+			}
+			c.ledger = missing
+		}
+		failed = true
+		return l.commit(ctx, runID, c)
+	})
+}
+
+// attempt returns a context for an attempt to commit, which ends soon after the
+// run is to end.
+func (l *Lease) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, commitLimit)
+	stop := context.AfterFunc(l.leased, func() { time.AfterFunc(lastWord, cancel) })
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 	fenced := false
 	err := l.job.transact(ctx, func(tx *sql.Tx) error {
 		var err error
@@ -132,6 +172,9 @@ func (l *Lease) writeCheckpoint(ctx context.Context, tx *sql.Tx, c *Checkpoint) 
 }
 
 func (j *JobState) writeDue(ctx context.Context, tx *sql.Tx, due map[string]extract.Time) error {
+	if j.dialect.bulk {
+		return j.bulkDue(ctx, tx, due)
+	}
 	for conversation, at := range due {
 		var err error
 		if at == 0 {

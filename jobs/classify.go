@@ -26,6 +26,9 @@ func classify(err error) error {
 		mapping       *extract.MappingError
 		file          *extract.FileError
 		spill         *extract.SpillError
+		down          *extract.SourceUnavailable
+		slow          *extract.SlowError
+		changed       *extract.SchemaChanged
 	)
 	switch {
 	case err == nil || errors.As(err, &classed):
@@ -44,6 +47,12 @@ func classify(err error) error {
 		return &Error{Exit: ExitUsage, Err: err, Try: file.Try}
 	case errors.As(err, &spill):
 		return &Error{Exit: ExitUnexpected, Err: err, Try: spill.Try}
+	case errors.As(err, &down):
+		return &Error{Exit: ExitInterrupted, Err: err, Try: "run it again: it continues from its checkpoint"}
+	case errors.As(err, &slow):
+		return &Error{Exit: ExitUsage, Err: err, Try: "create the index, or run with --allow-slow"}
+	case errors.As(err, &changed):
+		return &Error{Exit: ExitInterrupted, Err: err, Try: "run it again: it says which columns the job file has to name otherwise"}
 	case errors.Is(err, load.ErrStopped), errors.Is(err, context.Canceled):
 		return ErrInterrupted
 	}

@@ -29,6 +29,8 @@ type delivery struct {
 	log    bytes.Buffer
 	chunk  int
 	stop   chan struct{}
+
+	retryFor string
 }
 
 // chats are conversations enough for several batches.
@@ -36,7 +38,7 @@ const chats = 400
 
 func newDelivery(t *testing.T) *delivery {
 	t.Helper()
-	d := &delivery{T: t, server: segmenttest.New(t), dir: t.TempDir(), chunk: 700, stop: make(chan struct{})}
+	d := &delivery{T: t, server: segmenttest.New(t), dir: t.TempDir(), chunk: 700, stop: make(chan struct{}), retryFor: "10m"}
 	f, err := os.Create(filepath.Join(d.dir, "chats.parquet"))
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +78,7 @@ func (d *delivery) spec() *Spec {
 	d.Helper()
 	file := deliveryJob + `
 destination:
-  segment: {source: test, write_key: "` + canaryKey + `", rate: unlimited, retry_for: 2s, endpoint: "` + d.server.URL + `"}
+  segment: {source: test, write_key: "` + canaryKey + `", rate: unlimited, retry_for: ` + d.retryFor + `, endpoint: "` + d.server.URL + `"}
 ` + d.extra
 	spec, err := ParseSpec(filepath.Join(d.dir, "job.yaml"), []byte(file), os.LookupEnv)
 	if err != nil {
@@ -155,6 +157,7 @@ func (d *delivery) rejects() (found []StoredReject) {
 // healed lets the job run to its end on a server that works.
 func (d *delivery) healed() {
 	d.Helper()
+	d.retryFor = "10m"
 	d.server.Fault(segmenttest.Always(segmenttest.Answer{}))
 	d.stop = make(chan struct{})
 	if _, err := d.run(); err != nil {
@@ -207,7 +210,7 @@ func TestDeliveryThroughFaults(t *testing.T) {
 		nothing    bool // nothing is accepted, nothing is recorded
 	}{
 		"answers are lost after accepting": {fault: segmenttest.Times(2, segmenttest.LoseAnswer()), duplicates: true},
-		"overloaded for a while":           {fault: segmenttest.Times(4, segmenttest.Status(503))},
+		"overloaded for a while":           {fault: segmenttest.Times(2, segmenttest.Status(503))},
 		"throttled":                        {fault: segmenttest.Times(3, segmenttest.Throttle("0"))},
 		"throttled with garbage":           {fault: segmenttest.Times(2, segmenttest.Throttle("soon"))},
 		"down for longer than retry_for":   {fault: segmenttest.Always(segmenttest.Status(500)), exit: ExitInterrupted, nothing: true},
@@ -225,6 +228,9 @@ func TestDeliveryThroughFaults(t *testing.T) {
 			t.Parallel()
 			d := newDelivery(t)
 			d.server.Fault(test.fault)
+			if test.exit == ExitInterrupted {
+				d.retryFor = "1s"
+			}
 			_, err := d.run()
 			if ExitCode(err) != test.exit {
 				t.Errorf("exit %d, want %d: %v", ExitCode(err), test.exit, err)

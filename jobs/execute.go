@@ -26,15 +26,21 @@ type Execution struct {
 	WaitFor   time.Duration // how long IfRunningWait waits
 	Final     bool          // expect no later rows
 	Full      bool          // read everything again
+	AllowSlow bool          // read from Postgres also where an index is missing
 	Limit     int           // rebuild at most so many conversations; 0: all
+	Resend    Resend        // send again what was delivered
+	Shard     extract.Shard // read only this part of the source
 	Select    *Selection    // deliver only these, outside of the job's passes; nil: run the job
 
 	Stop     <-chan struct{} // once closed, nothing further is begun
 	Log      *slog.Logger
 	Version  string         // of the program
 	Progress func(Progress) // told now and then how far the run is; may be nil
+	Observer Observer       // told what the run does; may be nil
+	Report   *Report        // told of what is delivered; may be nil
 
-	chunkEvents int // instead of the constants below, for tests
+	slot        *slotRun // the slot that the run is for; nil: none
+	chunkEvents int      // instead of the constants below, for tests
 }
 
 // Events that are sent and then checkpointed together, and how many such
@@ -49,6 +55,15 @@ const (
 // Execute runs a job once. The summary is of what was done, also with an error;
 // it has no RunID if the run did not begin.
 func Execute(ctx context.Context, e Execution) (Summary, error) {
+	if e.Observer == nil {
+		e.Observer = unobserved{}
+	}
+	summary, err := e.openState(ctx)
+	e.Observer.Done(summary, err)
+	return summary, err
+}
+
+func (e *Execution) openState(ctx context.Context) (Summary, error) {
 	state, err := e.Spec.State.Open(ctx)
 	if err != nil {
 		return Summary{}, err
@@ -66,24 +81,28 @@ func (e *Execution) withState(ctx context.Context, state *State) (Summary, error
 	if err != nil || lease == nil {
 		return Summary{}, err
 	}
-	summary, err := e.withLease(leased, job, lease)
+	summary, err := e.attend(leased, lease, func() (Summary, error) { return e.withLease(leased, job, lease) })
 	return summary, errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
 }
 
-// acquire takes the job's lease. Without an error it returns no lease if
-// another run holds it and this one is to be skipped.
+// acquire takes the lease of the job's shard. Without an error it returns no
+// lease if another run holds it and this one is to be skipped.
 func (e *Execution) acquire(ctx context.Context, job *JobState) (context.Context, *Lease, error) {
 	deadline := time.Now().Add(e.WaitFor)
+	var first Holder
 	for {
-		leased, lease, err := job.Acquire(ctx, "", e.Log)
-		held := ExitCode(err) == ExitLeaseHeld
-		switch {
-		case held && e.IfRunning == IfRunningSkip:
-			e.Log.Info("skipped: another run is under way", "job", job.Name, "holder", err.Error())
-			return nil, nil, nil
-		case held && e.IfRunning == IfRunningWait && time.Now().Before(deadline):
-		default:
+		leased, lease, err := e.tryAcquire(ctx, job)
+		if ExitCode(err) != ExitLeaseHeld || e.IfRunning == IfRunningFail || e.IfRunning == "" {
 			return leased, lease, err
+		}
+		if e.IfRunning == IfRunningWait && time.Now().After(deadline) {
+			return nil, nil, err
+		}
+		if e.IfRunning == IfRunningSkip {
+			alive, err := e.holderLives(ctx, job, &first)
+			if err != nil || alive {
+				return nil, nil, err
+			}
 		}
 		select {
 		case <-e.Stop:
@@ -95,8 +114,33 @@ func (e *Execution) acquire(ctx context.Context, job *JobState) (context.Context
 	}
 }
 
+func (e *Execution) tryAcquire(ctx context.Context, job *JobState) (context.Context, *Lease, error) {
+	if err := job.checkDivision(ctx, e.Shard); err != nil {
+		return nil, nil, err
+	}
+	return job.Acquire(ctx, shardKey(e.Shard), e.Log)
+}
+
+// holderLives reports whether the lease was renewed since it was first looked
+// at. One that was left behind by a process that was killed is not, and runs
+// out: to skip the run for its sake would make an interrupted run look finished.
+func (e *Execution) holderLives(ctx context.Context, job *JobState, first *Holder) (bool, error) {
+	now, err := job.holder(ctx, shardKey(e.Shard))
+	if err != nil {
+		return false, err
+	}
+	if first.Expires.IsZero() {
+		*first = now
+	}
+	if !now.Expires.After(first.Expires) {
+		return false, nil
+	}
+	e.Log.Info("skipped: another run is under way", "job", job.Name, "host", now.Host, "pid", now.PID, "since", now.Since)
+	return true, nil
+}
+
 func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) (Summary, error) {
-	at, err := job.Checkpoint(ctx, lease.shard)
+	at, err := job.inherit(ctx, e.Shard)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -118,7 +162,7 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 	if e.chunkEvents > 0 {
 		r.ChunkEvents = e.chunkEvents
 	}
-	return r.Do(ctx, lease)
+	return r.published(r.Do(ctx, lease))
 }
 
 // newRun returns the run without its destination.
@@ -132,11 +176,11 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 		return nil, err
 	}
 	return &Run{
-		Job: job, Source: parquetSource{source}, Options: options,
+		Job: job, Source: source, Options: options,
 		ChunkEvents: segmentChunk, InFlight: segmentInFlight,
 		NoLedger: !e.Spec.Ledger,
-		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Select: e.Select,
-		Stop: e.Stop, Log: e.Log, Version: e.Version, Progress: e.Progress,
+		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Resend: e.Resend, Shard: e.Shard, Select: e.Select,
+		Stop: e.Stop, Log: e.Log, Version: e.Version, Progress: e.Progress, Observer: e.Observer, Report: e.Report,
 	}, nil
 }
 
@@ -163,26 +207,7 @@ func (e *Execution) plan(ctx context.Context, state *State) (Plan, error) {
 	return r.Plan(ctx)
 }
 
-func (e *Execution) openSource(ctx context.Context) (*extract.Parquet, error) {
-	p := e.Spec.Source.Parquet
-	if p == nil {
-		return nil, &Error{Exit: ExitUsage, Err: errors.New("source.postgres: this version reads Parquet files only"),
-			Try: "export the tables to Parquet and use source.parquet"}
-	}
-	config := extract.ParquetConfig{
-		Dir: e.Spec.Dir, Messages: p.Messages, Extra: e.Spec.ExtraFields(), Memory: int64(p.Memory), Tmp: p.Tmp,
-		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload,
-	}
-	if p.Conversations != nil {
-		config.Conversations = []extract.Set{*p.Conversations}
-	}
-	if p.Agents != nil {
-		config.Agents = []extract.Set{*p.Agents}
-	}
-	return extract.OpenParquet(ctx, config)
-}
-
-func (e *Execution) options(ctx context.Context, source *extract.Parquet) (transform.Options, error) {
+func (e *Execution) options(ctx context.Context, source Source) (transform.Options, error) {
 	options := e.Spec.Options()
 	options.Final = e.Final
 	var err error
@@ -197,7 +222,11 @@ func (e *Execution) options(ctx context.Context, source *extract.Parquet) (trans
 func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, at Checkpoint) (func(), error) {
 	if f := e.Spec.Destination.File; f != nil {
 		r.ChunkEvents, r.InFlight = fileChunk, fileInFlight
-		return e.openFile(r, e.Spec.Path(f.Path), at)
+		path, err := shardPath(e.Spec.Path(f.Path), e.Shard)
+		if err != nil {
+			return nil, err
+		}
+		return e.openFile(r, path, at)
 	}
 	s := e.Spec.Destination.Segment
 	endpoint := s.Endpoint
@@ -208,9 +237,10 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 		}
 	}
 	segment, err := load.NewSegment(load.SegmentConfig{
-		WriteKey: s.WriteKey.Reveal(), Endpoint: endpoint, Rate: s.Rate, RetryFor: s.RetryFor,
+		WriteKey: s.WriteKey.Reveal(), Endpoint: endpoint, Rate: s.Rate / float64(max(e.Shard.Of, 1)), RetryFor: s.RetryFor,
 		Concurrency: segmentInFlight, Stop: e.Stop, Logger: e.Log,
-		Permit: func() error { return lease.Permit(ctx) },
+		Permit:  func() error { return e.permit(ctx, lease) },
+		Observe: e.Observer.Batch,
 	})
 	if err != nil {
 		return nil, err
@@ -234,11 +264,4 @@ func (e *Execution) openFile(r *Run, path string, at Checkpoint) (func(), error)
 	}
 	r.Destination = file
 	return file.Close, nil
-}
-
-// parquetSource is a Parquet export as a run reads it.
-type parquetSource struct{ *extract.Parquet }
-
-func (p parquetSource) Transcripts(ctx context.Context, from extract.Position) (Pages, error) {
-	return p.Parquet.Transcripts(ctx, from)
 }

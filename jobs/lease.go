@@ -19,6 +19,9 @@ const (
 	leaseGrace = 20 * time.Second
 )
 
+// lastWord is how long what is said to the store when a run ends may take.
+const lastWord = 5 * time.Second
+
 // errFenced is returned when the lease has another owner.
 var errFenced = &Error{Exit: ExitTakenOver, Err: errors.New("another process took over this job"), Try: "nothing: what it was sending is recorded, the other process goes on"}
 
@@ -29,9 +32,11 @@ type Lease struct {
 	job   *JobState
 	shard string
 	epoch int64
+	log   *slog.Logger
 
 	mu      sync.Mutex
-	renewed time.Time // by this process's monotonic clock
+	renewed time.Time       // by this process's monotonic clock
+	leased  context.Context // ends when the run is to end, or the lease is lost
 	cancel  context.CancelCauseFunc
 	stopped chan struct{}
 }
@@ -41,6 +46,8 @@ type Holder struct {
 	Host  string
 	PID   int
 	Since time.Time
+
+	Expires time.Time // unless it is renewed; on the store's clock
 }
 
 // heldError is returned when another run holds the lease.
@@ -59,7 +66,7 @@ func (j *JobState) Acquire(ctx context.Context, shard string, log *slog.Logger) 
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &Lease{job: j, shard: shard, renewed: time.Now(), stopped: make(chan struct{})}
+	l := &Lease{job: j, shard: shard, log: log, renewed: time.Now(), stopped: make(chan struct{})}
 	gone, err := j.goneOwner(ctx, shard, me)
 	if err != nil {
 		return nil, nil, err
@@ -83,10 +90,9 @@ func (j *JobState) Acquire(ctx context.Context, shard string, log *slog.Logger) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("take the lease of job %s: %w", j.Name, err)
 	}
-	leased, cancel := context.WithCancelCause(ctx)
-	l.cancel = cancel
-	go l.keep(leased, log)
-	return leased, l, nil
+	l.leased, l.cancel = context.WithCancelCause(ctx)
+	go l.keep(l.leased)
+	return l.leased, l, nil
 }
 
 // goneOwner returns the owner of the lease if it is a process of this machine
@@ -108,18 +114,18 @@ func (j *JobState) goneOwner(ctx context.Context, shard string, me process) (str
 
 func (j *JobState) holder(ctx context.Context, shard string) (Holder, error) {
 	var h Holder
-	var taken int64
-	err := j.db.QueryRowContext(ctx, `SELECT host, pid, taken_at FROM leases WHERE job_id = $1 AND shard = $2`, j.id, shard).
-		Scan(&h.Host, &h.PID, &taken)
+	var taken, expires int64
+	err := j.db.QueryRowContext(ctx, `SELECT host, pid, taken_at, expires_at FROM leases WHERE job_id = $1 AND shard = $2`, j.id, shard).
+		Scan(&h.Host, &h.PID, &taken, &expires)
 	if err != nil {
 		return h, fmt.Errorf("read the lease of job %s: %w", j.Name, err)
 	}
-	h.Since = time.UnixMilli(taken)
+	h.Since, h.Expires = time.UnixMilli(taken), time.UnixMilli(expires)
 	return h, nil
 }
 
 // keep renews the lease until ctx ends.
-func (l *Lease) keep(ctx context.Context, log *slog.Logger) {
+func (l *Lease) keep(ctx context.Context) {
 	defer close(l.stopped)
 	tick := time.NewTicker(leaseRenew)
 	defer tick.Stop()
@@ -135,7 +141,7 @@ func (l *Lease) keep(ctx context.Context, log *slog.Logger) {
 			return
 		}
 		if err != nil && ctx.Err() == nil {
-			log.Warn("cannot renew the lease; nothing is sent until it can", "job", l.job.Name, "error", err)
+			l.log.Warn("cannot renew the lease; nothing is sent until it can", "job", l.job.Name, "error", err)
 		}
 	}
 }
@@ -160,9 +166,10 @@ func (l *Lease) renew(ctx context.Context) error {
 }
 
 // Permit returns nil when a batch may be sent: the lease was renewed a short
-// while ago. Otherwise it renews it, and waits until that succeeds.
+// while ago. Otherwise it renews it, and waits until that succeeds, but not for
+// longer than storePatience.
 func (l *Lease) Permit(ctx context.Context) error {
-	for {
+	for began := time.Now(); ; {
 		l.mu.Lock()
 		fresh := time.Since(l.renewed) < leaseGrace
 		l.mu.Unlock()
@@ -172,6 +179,9 @@ func (l *Lease) Permit(ctx context.Context) error {
 		err := l.renew(ctx)
 		if err == nil || errors.Is(err, errFenced) {
 			return err
+		}
+		if time.Since(began) > storePatience {
+			return unavailable(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -185,10 +195,12 @@ func (l *Lease) Permit(ctx context.Context) error {
 func (l *Lease) Release(ctx context.Context) error {
 	l.cancel(context.Canceled)
 	<-l.stopped
+	ctx, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
 	_, err := l.job.db.ExecContext(ctx, `UPDATE leases SET expires_at = 0, owner = '' WHERE job_id = $1 AND shard = $2 AND epoch = $3`,
 		l.job.id, l.shard, l.epoch)
 	if err != nil {
-		return fmt.Errorf("release the lease of job %s: %w", l.job.Name, err)
+		return fmt.Errorf("release the lease of job %s: %w", l.job.Name, l.job.outage(err))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/transform"
@@ -37,10 +38,13 @@ func readEntries(entries []byte) (map[uint64]uint64, error) {
 	}
 	events := make(map[uint64]uint64, len(entries)/entrySize)
 	for ; len(entries) > 0; entries = entries[entrySize:] {
-		events[binary.BigEndian.Uint64(entries)] = binary.BigEndian.Uint64(entries[8:])
+		events[entryKey(entries)] = entryHash(entries)
 	}
 	return events, nil
 }
+
+func entryKey(entry []byte) uint64  { return binary.BigEndian.Uint64(entry) }
+func entryHash(entry []byte) uint64 { return binary.BigEndian.Uint64(entry[8:]) }
 
 // LedgerEmpty reports whether nothing was ever delivered for the job.
 func (j *JobState) LedgerEmpty(ctx context.Context) (bool, error) {
@@ -53,31 +57,73 @@ func (j *JobState) LedgerEmpty(ctx context.Context) (bool, error) {
 }
 
 // Delivered returns what was delivered of the conversations that have anything
-// delivered.
+// delivered. It waits for a store that cannot be read.
 func (j *JobState) Delivered(ctx context.Context, conversations []string) (map[string]Delivered, error) {
+	var found map[string]Delivered
+	err := patiently(ctx, func(error) {}, func() (err error) {
+		found, err = j.delivered(ctx, conversations)
+		return err
+	})
+	return found, err
+}
+
+func (j *JobState) delivered(ctx context.Context, conversations []string) (map[string]Delivered, error) {
 	found := make(map[string]Delivered)
 	err := j.transact(ctx, func(tx *sql.Tx) error {
-		query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND conversation = $2`)
-		if err != nil {
-			return err
+		if j.dialect.bulk {
+			return j.bulkDelivered(ctx, tx, conversations, found)
 		}
-		defer query.Close()
-		for _, id := range conversations {
-			d, err := scanDelivered(query.QueryRowContext(ctx, j.id, []byte(id)))
-			if err == sql.ErrNoRows {
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("conversation %q: %w", id, err)
-			}
-			found[id] = d
-		}
-		return nil
+		return j.eachDelivered(ctx, tx, conversations, found)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the ledger of job %s: %w", j.Name, err)
 	}
 	return found, nil
+}
+
+func (j *JobState) eachDelivered(ctx context.Context, tx *sql.Tx, conversations []string, found map[string]Delivered) error {
+	query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND conversation = $2`)
+	if err != nil {
+		return err
+	}
+	defer query.Close()
+	for _, id := range conversations {
+		d, err := scanDelivered(query.QueryRowContext(ctx, j.id, []byte(id)))
+		if err == sql.ErrNoRows {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("conversation %q: %w", id, err)
+		}
+		found[id] = d
+	}
+	return nil
+}
+
+// unrecorded returns the entries that the ledger does not have.
+func (j *JobState) unrecorded(ctx context.Context, entries []ledgerEntry) ([]ledgerEntry, error) {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.conversation
+	}
+	recorded, err := j.delivered(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var missing []ledgerEntry
+	for _, e := range entries {
+		known := recorded[e.conversation].Events
+		rest := ledgerEntry{conversation: e.conversation, start: e.start}
+		for b := range slices.Chunk(e.entries, entrySize) {
+			if hash, ok := known[entryKey(b)]; !ok || hash != entryHash(b) {
+				rest.entries = append(rest.entries, b...)
+			}
+		}
+		if len(rest.entries) > 0 {
+			missing = append(missing, rest)
+		}
+	}
+	return missing, nil
 }
 
 func scanDelivered(row *sql.Row) (Delivered, error) {
@@ -97,17 +143,27 @@ func (j *JobState) writeLedger(ctx context.Context, tx *sql.Tx, entries []ledger
 	if len(entries) == 0 {
 		return nil
 	}
-	joined := fmt.Sprintf(j.dialect.join, "ledger.entries", "excluded.entries")
+	write := j.eachLedger
+	if j.dialect.bulk {
+		write = j.bulkLedger
+	}
+	if err := write(ctx, tx, entries); err != nil {
+		return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+	}
+	return nil
+}
+
+func (j *JobState) eachLedger(ctx context.Context, tx *sql.Tx, entries []ledgerEntry) error {
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger (job_id, conversation, start, entries) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (job_id, conversation) DO UPDATE SET entries = `+joined+`,
+		ON CONFLICT (job_id, conversation) DO UPDATE SET entries = CAST(ledger.entries || excluded.entries AS BLOB),
 			start = CASE WHEN ledger.start = 0 THEN excluded.start ELSE ledger.start END`)
 	if err != nil {
-		return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+		return err
 	}
 	defer insert.Close()
 	for _, e := range entries {
 		if _, err := insert.ExecContext(ctx, j.id, []byte(e.conversation), int64(e.start), e.entries); err != nil {
-			return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+			return err
 		}
 	}
 	return nil

@@ -4,33 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
-
-// Source yields the transcripts of whole conversations in the order of their
-// positions.
-type Source interface {
-	// Version names the content of the source: as long as it stays the same
-	// there is nothing new to read. Empty: the source cannot tell.
-	Version() string
-	// Horizon is the time up to which the source shows rows.
-	Horizon() extract.Time
-	// RowCount is the number of rows in the source; 0: it cannot tell.
-	RowCount() int64
-	// Transcripts reads what comes after a position.
-	Transcripts(ctx context.Context, from extract.Position) (Pages, error)
-	// After returns the position after a conversation.
-	After(conversationID string) extract.Position
-}
-
-// Pages are transcripts, some at a time. Next returns io.EOF after the last.
-type Pages interface {
-	Next(ctx context.Context) (extract.Page, error)
-	Close() error
-}
 
 // pass is one sweep over the source: read, rebuild, leave out what the ledger
 // has, hand on.
@@ -41,9 +21,14 @@ type pass struct {
 	builder *transform.Builder
 	chunk   *chunk
 	last    extract.Position // after the last conversation that was rebuilt
-	horizon extract.Time
-	counts  Counts // of the pass up to and with the chunks handed on
-	built   int    // conversations rebuilt
+	source  SourcePass
+	horizon extract.Time // up to which the source shows rows
+	counts  Counts       // of the pass up to and with the chunks handed on
+	built   int          // conversations rebuilt
+
+	// examine, if it is set, is given every conversation instead of its events
+	// being handed on.
+	examine func(c *transform.Conversation, delivered Delivered)
 }
 
 // sink takes the chunks of a pass. After an error of submit nothing more is
@@ -58,13 +43,41 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 	if err != nil {
 		return nil, &Error{Exit: ExitUsage, Err: err}
 	}
-	return &pass{Run: r, sink: to, builder: builder, horizon: from.Upper, chunk: newChunk(0), last: from.Position, counts: from.Tally.Clone()}, nil
+	return &pass{
+		Run: r, sink: to, builder: builder, chunk: newChunk(0),
+		source: r.Source.Pass(r.reads(from)), horizon: from.Upper,
+		last: from.Position, counts: from.Tally.Clone(),
+	}, nil
+}
+
+// reads returns what a pass from a checkpoint looks at: what changed between its
+// bounds and what is due, or the selected conversations.
+func (r *Run) reads(from Checkpoint) extract.Pass {
+	pass := extract.Pass{Lower: from.Lower, Upper: from.Upper}
+	if r.Select != nil && r.Select.Conversations != nil {
+		pass.Lower, pass.Due = pass.Upper, slices.Sorted(maps.Keys(r.Select.Conversations))
+		return pass
+	}
+	for conversation, at := range r.due {
+		if at <= from.Upper || r.Options.Final {
+			pass.Due = append(pass.Due, conversation)
+		}
+	}
+	slices.Sort(pass.Due)
+	return pass
+}
+
+// fromStart is the checkpoint of a pass over everything that the source shows
+// now.
+func (r *Run) fromStart(ctx context.Context) (Checkpoint, error) {
+	upper, err := r.Source.Bound(ctx)
+	return Checkpoint{Upper: upper, Tally: newCounts()}, err
 }
 
 // sweep reads the source from a checkpoint's position to the end.
 func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	pipe := newPipeline(r.Destination, r.lease, r.id, from, r.InFlight)
-	pipe.told, pipe.noLedger = r.count, r.NoLedger
+	pipe.told, pipe.noLedger = r.advanced, r.NoLedger
 	p, err := r.newPass(pipe, from)
 	if err != nil {
 		return from, err
@@ -73,8 +86,15 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	if err := pipe.begin(ctx); err != nil {
 		return from, err
 	}
-	err = errors.Join(p.read(ctx, from.Position), pipe.wait())
-	if err != nil {
+	err = p.read(ctx, from.Position)
+	var moved *extract.PositionError
+	if errors.As(err, &moved) && !r.NoLedger {
+		// The source goes through its conversations in another order now. What
+		// was delivered before the position is in the ledger.
+		r.Log.Warn("the pass begins again", "why", moved)
+		err = p.read(ctx, "")
+	}
+	if err = errors.Join(err, pipe.wait()); err != nil {
 		return pipe.checkpoint, err
 	}
 	if p.limited() {
@@ -87,8 +107,11 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 // enters the ledger; the position of the job's pass stays where it is.
 func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
-	pipe.told, pipe.still = r.count, true
-	from := Checkpoint{Upper: r.Source.Horizon(), Tally: newCounts()}
+	pipe.told, pipe.still = r.advanced, true
+	from, err := r.fromStart(ctx)
+	if err != nil {
+		return err
+	}
 	p, err := r.newPass(pipe, from)
 	if err != nil {
 		return err
@@ -102,7 +125,7 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 // read hands all transcripts after a position on, the next page being read
 // while one is worked on.
 func (p *pass) read(ctx context.Context, from extract.Position) error {
-	pages, err := p.Source.Transcripts(ctx, from)
+	pages, err := p.source.Transcripts(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -142,6 +165,7 @@ func readAhead(ctx context.Context, pages Pages) <-chan pageRead {
 	ahead := make(chan pageRead)
 	go func() {
 		defer close(ahead)
+		defer containRead(ctx, ahead)
 		for {
 			page, err := pages.Next(ctx)
 			if err == io.EOF {
@@ -177,7 +201,7 @@ func (p *pass) page(ctx context.Context, page extract.Page) error {
 		if p.limited() {
 			break
 		}
-		if !p.Select.has(t.ConversationID) {
+		if !p.Select.has(t.ConversationID) || !p.Shard.Has(t.ConversationID) {
 			continue
 		}
 		if err := p.conversation(ctx, t, known[t.ConversationID]); err != nil {
@@ -210,6 +234,10 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 		}
 	}
 	built := p.builder.Build(t, transform.Known{Start: delivered.Start, Horizon: p.horizon}, &p.chunk.tally.Tally)
+	if p.examine != nil {
+		p.examine(&built, delivered)
+		return nil
+	}
 	fresh := p.leaveOut(&built, delivered)
 	for len(fresh) > p.ChunkEvents {
 		p.add(&built, fresh[:p.ChunkEvents])
@@ -221,7 +249,7 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	p.add(&built, fresh)
 	p.note(t, &built)
 	p.built += min(1, len(t.ConversationID))
-	p.last = p.Source.After(t.ConversationID)
+	p.last = p.source.After(t.ConversationID)
 	return nil
 }
 
@@ -231,11 +259,11 @@ func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*trans
 	fresh := make([]*transform.Event, 0, len(c.Events))
 	for i := range c.Events {
 		e := &c.Events[i]
-		_, known := delivered.Events[e.Key]
+		hash, known := delivered.Events[e.Key]
 		switch {
-		case known:
+		case known && !p.Resend.again(hash != e.Hash):
 			p.chunk.tally.Events[transform.Delivered]++
-		case e.Name == transform.Started && delivered.Start != 0:
+		case e.Name == transform.Started && delivered.Start != 0 && !known:
 			p.chunk.tally.Events[transform.Delivered]++
 			p.chunk.tally.StartedLate++
 		case p.unsendable[e.ID] != "":

@@ -70,6 +70,7 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 	}
 	p.sending.Go(func() {
 		defer func() { <-p.slots }()
+		defer p.contain()
 		p.deliver(ctx, c)
 	})
 	return nil

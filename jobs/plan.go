@@ -107,10 +107,13 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 	if err := r.recall(ctx); err != nil {
 		return Plan{}, classify(err)
 	}
-	from := Checkpoint{Upper: r.Source.Horizon(), Tally: newCounts()}
-	at, err := r.Job.Checkpoint(ctx, "")
+	at, err := r.Job.inherit(ctx, r.Shard)
 	if err != nil {
 		return Plan{}, err
+	}
+	from, err := r.nextPass(ctx, at)
+	if err != nil {
+		return Plan{}, classify(err)
 	}
 	if at.Pass > 0 && !at.Done && r.Select == nil && !r.Full {
 		from = at

@@ -59,8 +59,10 @@ func (l *Lease) Settle(ctx context.Context, f RejectFilter, state string) ([]Sto
 		return nil, err
 	}
 	err = l.job.transact(ctx, func(tx *sql.Tx) error {
-		if lost, err := l.lost(ctx, tx); err != nil || lost {
-			return errors.Join(err, errFenced)
+		if lost, err := l.lost(ctx, tx); err != nil {
+			return err
+		} else if lost {
+			return errFenced
 		}
 		for i := range found {
 			_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $2 WHERE id = $1`, found[i].ID, state)

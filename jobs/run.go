@@ -22,10 +22,12 @@ type Run struct {
 	Destination Destination
 	Options     transform.Options
 	Limits      RejectsMax
-	NoLedger    bool       // keep only the position: one pass, ever
-	Full        bool       // read everything again
-	Limit       int        // rebuild at most so many conversations; 0: all
-	Select      *Selection // deliver only these, outside of the job's passes; nil: run the job
+	NoLedger    bool          // keep only the position: one pass, ever
+	Full        bool          // read everything again
+	Limit       int           // rebuild at most so many conversations; 0: all
+	Resend      Resend        // send again what was delivered
+	Shard       extract.Shard // read only this part of the source
+	Select      *Selection    // deliver only these, outside of the job's passes; nil: run the job
 
 	ChunkEvents int             // at most so many events are sent and then checkpointed together
 	InFlight    int             // so many chunks at once
@@ -33,6 +35,8 @@ type Run struct {
 	Log         *slog.Logger
 	Version     string         // of the program
 	Progress    func(Progress) // told now and then how far the run is; may be nil
+	Observer    Observer       // may be nil
+	Report      *Report        // told of what is delivered; may be nil
 
 	lease       *Lease
 	id          string
@@ -43,8 +47,9 @@ type Run struct {
 	unsendable  map[transform.ID]extract.Reason // events that were refused, and nobody said to retry
 	rowsRead    int64
 
-	mu      sync.Mutex
-	summary Summary
+	mu          sync.Mutex
+	summary     Summary
+	publishedAt time.Time
 }
 
 // Progress is how far a run is.
@@ -85,7 +90,9 @@ func (r *Run) Do(ctx context.Context, lease *Lease) (Summary, error) {
 	}
 	err = classify(err)
 	r.summary.Took = time.Since(r.summary.Started)
-	ending := context.WithoutCancel(ctx)
+	// What the run did is recorded even when it was told to stop.
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
 	return r.summary, errors.Join(err, r.conclude(ending), r.Job.endRun(ending, r, err))
 }
 
@@ -95,7 +102,7 @@ func (r *Run) passes(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
-	at, err := r.Job.Checkpoint(ctx, r.lease.shard)
+	at, err := r.Job.inherit(ctx, r.Shard)
 	if err != nil {
 		return err
 	}
@@ -119,11 +126,22 @@ func (r *Run) passes(ctx context.Context) error {
 		r.summary.Nothing = !r.summary.Resumed
 		return nil
 	}
-	_, err = r.sweep(ctx, Checkpoint{
-		Pass: at.Pass + 1, Upper: r.Source.Horizon(), Source: r.Source.Version(),
-		Tally: newCounts(), Destination: at.Destination,
-	})
+	next, err := r.nextPass(ctx, at)
+	if err != nil {
+		return err
+	}
+	_, err = r.sweep(ctx, next)
 	return err
+}
+
+// nextPass is the checkpoint of the pass after one that is done.
+func (r *Run) nextPass(ctx context.Context, last Checkpoint) (Checkpoint, error) {
+	next, err := r.fromStart(ctx)
+	next.Pass, next.Source, next.Destination = last.Pass+1, r.Source.Version(), last.Destination
+	if !r.Full {
+		next.Lower = r.Source.NextLower(last.Lower, last.Upper)
+	}
+	return next, err
 }
 
 // isNew reports whether there is anything to read that the last pass has not
@@ -176,6 +194,9 @@ func (r *Run) recall(ctx context.Context) (err error) {
 
 // count adds a chunk that was sent to the summary.
 func (r *Run) count(c *chunk, d load.Delivery, whole bool) {
+	if r.Report != nil {
+		r.Report.Add(c.events, d.Outcomes)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, outcome := range d.Outcomes {

@@ -22,7 +22,7 @@ func (j *JobState) beginRun(ctx context.Context, r *Run) error {
 	return nil
 }
 
-// endRun records how a run ended.
+// endRun records how a run ended, if the store can take it soon.
 func (j *JobState) endRun(ctx context.Context, r *Run, failure error) error {
 	tally, err := json.Marshal(r.summary.Tally)
 	if err != nil {
@@ -32,10 +32,12 @@ func (j *JobState) endRun(ctx context.Context, r *Run, failure error) error {
 	if failure != nil {
 		problem = failure.Error()
 	}
+	ctx, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
 	_, err = j.db.ExecContext(ctx, `UPDATE runs SET ended_at = `+j.dialect.now+`, exit_code = $2, error = $3, tally = $4 WHERE id = $1`,
 		r.id, ExitCode(failure), storable(problem), string(tally))
 	if err != nil {
-		return fmt.Errorf("record the end of the run of job %s: %w", j.Name, err)
+		return fmt.Errorf("record the end of the run of job %s: %w", j.Name, j.outage(err))
 	}
 	return nil
 }

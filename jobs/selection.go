@@ -19,3 +19,16 @@ func (s *Selection) has(conversation string) bool {
 func (s *Selection) covers(at extract.Time) bool {
 	return s == nil || at >= s.From && (s.Until == 0 || at < s.Until)
 }
+
+// Resend says which delivered events are sent again on purpose.
+type Resend string
+
+// What is sent again.
+const (
+	ResendNothing Resend = ""
+	ResendChanged Resend = "changed" // events whose content is another now
+	ResendAll     Resend = "all"
+)
+
+// again reports whether an event that was delivered is sent again.
+func (r Resend) again(changed bool) bool { return r == ResendAll || r == ResendChanged && changed }

@@ -146,13 +146,8 @@ func decodeClass(encoded json.RawMessage) (map[string]json.RawMessage, error) {
 // on, and lets the source be read from the start: the ledger holds back what
 // was delivered.
 func (l *Lease) Accept(ctx context.Context, spec *Spec) error {
-	at, err := l.job.Checkpoint(ctx, l.shard)
-	if err != nil {
+	if err := l.job.setSettings(ctx, spec); err != nil {
 		return err
 	}
-	if err := l.job.setSettings(ctx, spec); err != nil || at.Pass == 0 {
-		return err
-	}
-	at.Position, at.Done, at.Source, at.Tally = "", true, "", newCounts()
-	return l.Commit(ctx, "", commit{advance: &at})
+	return l.ResetPosition(ctx)
 }

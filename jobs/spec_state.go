@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"log/slog"
 	"path/filepath"
 	"strings"
 )
@@ -9,6 +10,9 @@ import (
 type StateRef struct {
 	SQLite   string // absolute path of a database file
 	Postgres Secret // DSN
+
+	NoMigrate bool         // refuse a store whose schema is older than the program's
+	Log       *slog.Logger // warned of a connection that is not safe; may be nil
 }
 
 // state sets ref from what the job file says.

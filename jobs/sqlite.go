@@ -11,20 +11,26 @@ import (
 	"path/filepath"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver sqlite
-
-	"github.com/chatbackfill/chatbackfill/migrations"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 var sqliteDialect = dialect{
-	name: "sqlite",
-	now:  `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
-	join: `CAST(%s || %s AS BLOB)`,
+	name:      "sqlite",
+	goose:     goose.DialectSQLite3,
+	now:       `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+	versioned: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version')`,
+	try:       "a path that this user can read and write, on a local disk with room (state: in the job file)",
+	temporary: temporarySQLite,
 }
 
 // OpenSQLite opens the state store in a file, which is created if it does not
 // exist, and brings its schema up to date.
 func OpenSQLite(ctx context.Context, path string) (*State, error) {
+	return StateRef{SQLite: path}.Open(ctx)
+}
+
+func connectSQLite(path string) (*State, error) {
 	if err := checkSQLite(path); err != nil {
 		return nil, err
 	}
@@ -40,27 +46,32 @@ func OpenSQLite(ctx context.Context, path string) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state store %s: %w", path, err)
 	}
-	s := &State{db: db, dialect: sqliteDialect}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(&Error{Exit: ExitUsage, Err: fmt.Errorf("open state store %s: %w", path, err),
-			Try: "a path that this user can read and write, on a local disk with room (state: in the job file)"}, db.Close())
-	}
-	return s, nil
+	return &State{db: db, dialect: sqliteDialect, place: path}, nil
 }
 
-// emptySQLite opens a store in memory.
-func emptySQLite(ctx context.Context) (*State, error) {
+// memorySQLite opens a store in memory, which is empty.
+func memorySQLite() (*State, error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return nil, fmt.Errorf("open an empty state store: %w", err)
 	}
 	// Each connection would have a database of its own.
 	db.SetMaxOpenConns(1)
-	s := &State{db: db, dialect: sqliteDialect}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open an empty state store: %w", err), db.Close())
+	return &State{db: db, dialect: sqliteDialect, place: "in memory"}, nil
+}
+
+// temporarySQLite reports whether an error passes once another process, or the
+// operator, has made room, or the file writable.
+func temporarySQLite(err error) bool {
+	var answer *sqlite.Error
+	if !errors.As(err, &answer) {
+		return false
 	}
-	return s, nil
+	switch answer.Code() & 0xff { // without the extended code
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
 }
 
 // checkSQLite creates the file if need be, readable by its owner only, and
@@ -84,21 +95,4 @@ func checkSQLite(path string) error {
 			Try: "restore it from a backup, or name another file (state: in the job file)"}
 	}
 	return nil
-}
-
-// migrate brings the schema up to date. Several processes may do so at once.
-func (s *State) migrate(ctx context.Context) error {
-	folder, err := fs.Sub(migrations.FS, "sqlite")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, folder, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	if pending, err := provider.HasPending(ctx); err != nil || !pending {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
 }

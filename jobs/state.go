@@ -3,10 +3,16 @@ package jobs
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/pressly/goose/v3"
 )
 
 // State is the store of everything that outlives a run: leases, checkpoints,
@@ -15,30 +21,90 @@ import (
 type State struct {
 	db      *sql.DB
 	dialect dialect
+	place   string // for a person; without credentials
 }
 
 // dialect is what differs between the databases that can hold the state.
 type dialect struct {
-	name string
-	now  string // an expression: milliseconds since the Unix epoch on the store's clock
-	join string // a format: the bytes of two columns, one after the other
+	name      string // and the folder of its migrations
+	goose     goose.Dialect
+	now       string // an expression: milliseconds since the Unix epoch on the store's clock
+	versioned string // a query: whether any migration was run
+	bulk      bool   // statements take arrays; otherwise there are many, prepared
+	try       string // what to do about an error of opening that says nothing else
+
+	// lock takes the right to migrate; nil: the database sees to it.
+	lock func(s *State, ctx context.Context) (unlock func() error, err error)
+	// temporary reports whether an error passes by itself.
+	temporary func(error) bool
 }
 
-// Open opens the store.
+// Open opens the store and brings its schema up to date.
 func (ref StateRef) Open(ctx context.Context) (*State, error) {
-	if ref.SQLite == "" {
-		return nil, &Error{Exit: ExitUsage, Err: errors.New("state: this version keeps it in SQLite only"), Try: "state: sqlite:PATH"}
+	s, err := ref.connect(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return OpenSQLite(ctx, ref.SQLite)
+	return s.migrated(ctx, !ref.NoMigrate)
 }
 
 // OpenExisting opens the store for reading. One that does not exist is empty,
 // and is not created.
 func (ref StateRef) OpenExisting(ctx context.Context) (*State, error) {
-	if _, err := os.Stat(ref.SQLite); ref.SQLite != "" && errors.Is(err, fs.ErrNotExist) {
-		return emptySQLite(ctx)
+	s, err := ref.connectExisting(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return ref.Open(ctx)
+	version, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return nil, errors.Join(s.openError(err), s.Close())
+	}
+	if version > 0 {
+		return s.migrated(ctx, !ref.NoMigrate)
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	if s, err = memorySQLite(); err != nil {
+		return nil, err
+	}
+	return s.migrated(ctx, true)
+}
+
+func (ref StateRef) connect(ctx context.Context) (*State, error) {
+	if ref.SQLite != "" {
+		return connectSQLite(ref.SQLite)
+	}
+	log := ref.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return connectPostgres(ctx, ref.Postgres.Reveal(), log)
+}
+
+// connectExisting is connect, but creates nothing.
+func (ref StateRef) connectExisting(ctx context.Context) (*State, error) {
+	if _, err := os.Stat(ref.SQLite); ref.SQLite != "" && errors.Is(err, fs.ErrNotExist) {
+		return memorySQLite()
+	}
+	return ref.connect(ctx)
+}
+
+// migrated returns the store once its schema is up to date, and closes it if
+// that cannot be.
+func (s *State) migrated(ctx context.Context, may bool) (*State, error) {
+	if err := s.migrate(ctx, may); err != nil {
+		return nil, errors.Join(s.openError(err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *State) openError(err error) error {
+	var classed *Error
+	if s.dialect.try != "" && !errors.As(err, &classed) {
+		err = &Error{Exit: ExitUsage, Err: err, Try: s.dialect.try}
+	}
+	return fmt.Errorf("open state store %s: %w", s.place, s.outage(err))
 }
 
 // Close closes the store.
@@ -48,12 +114,51 @@ func (s *State) Close() error { return s.db.Close() }
 func (s *State) transact(ctx context.Context, do func(tx *sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return s.outage(err)
 	}
 	if err := do(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		tx.Rollback() // a connection on which this fails is closed, which does the same
+		return s.outage(err)
 	}
-	return tx.Commit()
+	return s.outage(tx.Commit())
+}
+
+// outage gives an error its exit code if it means that the store cannot be read
+// or written for now.
+func (s *State) outage(err error) error {
+	var classed *Error
+	switch {
+	case err == nil || errors.As(err, &classed):
+		return err
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrTxDone), errors.Is(err, context.DeadlineExceeded), s.dialect.temporary(err):
+		return unavailable(err)
+	}
+	return err
+}
+
+func unavailable(err error) error {
+	return &Error{Exit: ExitInterrupted, Err: err, Try: "run it again when the state store can be reached and written"}
+}
+
+// storePatience is how long a run waits for a store that cannot be read or
+// written.
+const storePatience = 5 * time.Minute
+
+// patiently calls do until it succeeds, as long as it fails because of an
+// outage, ctx does not end, and not for longer than storePatience. It returns
+// what do returned last.
+func patiently(ctx context.Context, notify func(error), do func() error) error {
+	var failure error
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval, waits.MaxInterval = 100*time.Millisecond, 10*time.Second
+	_, _ = backoff.Retry(ctx, func() (struct{}, error) {
+		if failure = do(); failure != nil && ExitCode(failure) != ExitInterrupted {
+			return struct{}{}, backoff.Permanent(failure)
+		}
+		return struct{}{}, failure
+	}, backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(storePatience),
+		backoff.WithNotify(func(err error, _ time.Duration) { notify(err) }))
+	return failure
 }
 
 // JobState is the state of one job into one Segment source, named by its label.

@@ -17,7 +17,7 @@ func (a *app) acceptCommand() *cobra.Command {
 			"they differ from what it ran with before, because what was sent cannot be taken back.",
 		Args: oneJob,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := jobs.LoadSpec(args[0], a.env)
+			spec, err := a.loadSpec(args[0])
 			if err != nil {
 				return err
 			}

@@ -30,6 +30,7 @@ type app struct {
 	logFormat string
 	verbose   bool
 	quiet     bool
+	noMigrate bool
 }
 
 // run executes a command line and returns the program's exit code.
@@ -60,11 +61,26 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "text", "format of the log on stderr: text or json")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log more")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "log errors only, show no progress")
+	flags.BoolVar(&a.noMigrate, "no-migrate", false, "refuse a state store whose schema is not up to date instead of migrating it")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError(err, c.CommandPath()+" --help")
 	})
-	root.AddCommand(a.runCommand(), a.acceptCommand(), a.rejectsCommand(), a.showCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand())
+	root.AddCommand(
+		a.runCommand(), a.scheduleCommand(), a.statusCommand(), a.runsCommand(),
+		a.acceptCommand(), a.rejectsCommand(), a.verifyCommand(), a.resetCommand(), a.stateCommand(),
+		a.showCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand(),
+	)
 	return root
+}
+
+// loadSpec reads a job file.
+func (a *app) loadSpec(path string) (*jobs.Spec, error) {
+	spec, err := jobs.LoadSpec(path, a.env)
+	if err != nil {
+		return nil, err
+	}
+	spec.State.NoMigrate, spec.State.Log = a.noMigrate, a.log
+	return spec, nil
 }
 
 // setUp makes the logger once the flags are known.

@@ -62,7 +62,7 @@ func rejectIDs(args []string) ([]int64, error) {
 
 // withRejects calls do with the selected rejects of a job.
 func (a *app) withRejects(ctx context.Context, args []string, f jobs.RejectFilter, do func(spec *jobs.Spec, found []jobs.StoredReject) error) error {
-	spec, err := jobs.LoadSpec(args[0], a.env)
+	spec, err := a.loadSpec(args[0])
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (a *app) rejectsSettle(name, state, short string) *cobra.Command {
 		Short: short,
 		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := jobs.LoadSpec(args[0], a.env)
+			spec, err := a.loadSpec(args[0])
 			if err != nil {
 				return err
 			}
@@ -252,7 +252,7 @@ func (a *app) rejectsRetry() *cobra.Command {
 		Short: "Read the conversations of open rejects again and send what is good now",
 		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := jobs.LoadSpec(args[0], a.env)
+			spec, err := a.loadSpec(args[0])
 			if err != nil {
 				return err
 			}

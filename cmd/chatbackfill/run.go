@@ -16,6 +16,7 @@ func (a *app) runCommand() *cobra.Command {
 	var e jobs.Execution
 	var part selectionFlags
 	var dry bool
+	var report, shard string
 	c := &cobra.Command{
 		Use:   "run JOB.yaml",
 		Short: "Run a job once, continuing from its checkpoint",
@@ -23,7 +24,7 @@ func (a *app) runCommand() *cobra.Command {
 			"is recorded: a run that is interrupted is continued by the next, and nothing is sent twice.",
 		Args: oneJob,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := jobs.LoadSpec(args[0], a.env)
+			spec, err := a.loadSpec(args[0])
 			if err != nil {
 				return err
 			}
@@ -31,8 +32,20 @@ func (a *app) runCommand() *cobra.Command {
 			if e.Select, err = part.selection(); err != nil {
 				return err
 			}
+			if e.Resend, err = part.resends(); err != nil {
+				return err
+			}
+			if e.Shard, err = jobs.ParseShard(shard); err != nil {
+				return err
+			}
+			if err := checkReport(report, dry); err != nil {
+				return err
+			}
 			if dry {
 				return a.planJob(c.Context(), e)
+			}
+			if report != "" {
+				return a.runWithReport(c.Context(), e, report)
 			}
 			return a.runJob(c.Context(), e)
 		},
@@ -42,13 +55,22 @@ func (a *app) runCommand() *cobra.Command {
 	flags.BoolVar(&e.Full, "full", false, "read everything again; what was delivered is not sent again")
 	flags.BoolVar(&dry, "dry-run", false, "send nothing and checkpoint nothing, print what would be done")
 	flags.IntVar(&e.Limit, "limit", 0, "rebuild at most so many conversations; the next run goes on after them")
+	flags.BoolVar(&e.AllowSlow, "allow-slow", false, "read from Postgres also where an index is missing")
 	part.register(flags)
+	flags.StringVar(&shard, "shard", "", "read only the `I/N`th part of the conversations, I from 0")
+	flags.StringVar(&report, "report", "", "write a page about the run to this HTML `file`, also when it ends with an error")
 	flags.StringVar(&e.IfRunning, "if-running", jobs.IfRunningFail, "when another run of the job is under way: fail, wait or skip")
 	flags.DurationVar(&e.WaitFor, "wait-for", 2*time.Minute, "how long --if-running wait waits")
 	return c
 }
 
 func (a *app) runJob(ctx context.Context, e jobs.Execution) error {
+	_, err := a.execute(ctx, e)
+	return err
+}
+
+// execute runs a job and prints what it did, if it began.
+func (a *app) execute(ctx context.Context, e jobs.Execution) (jobs.Summary, error) {
 	ctx, stop, release := stopOnSignal(ctx, e.Spec.Drain)
 	defer release()
 	progress := a.newProgress()
@@ -58,7 +80,7 @@ func (a *app) runJob(ctx context.Context, e jobs.Execution) error {
 	if summary.RunID != "" {
 		printSummary(a.out, a.colorful(a.out), e.Spec, summary, err)
 	}
-	return err
+	return summary, err
 }
 
 // stopOnSignal returns a channel that is closed by the first SIGINT or SIGTERM,

@@ -14,17 +14,28 @@ import (
 type selectionFlags struct {
 	conversations []string
 	from, until   string
+	resend        string
 }
 
 func (f *selectionFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.conversations, "conversation", nil, "deliver only the conversation with this id (may be repeated)")
 	flags.StringVar(&f.from, "from", "", "deliver only events from this time on (2024-01-31 or RFC 3339)")
 	flags.StringVar(&f.until, "until", "", "deliver only events before this time")
+	flags.StringVar(&f.resend, "resend", "", "send again what was delivered, on purpose: changed (whose content is another now) or all")
+}
+
+// resends returns what is to be sent again. Nothing is without being asked for.
+func (f *selectionFlags) resends() (jobs.Resend, error) {
+	switch r := jobs.Resend(f.resend); r {
+	case jobs.ResendNothing, jobs.ResendChanged, jobs.ResendAll:
+		return r, nil
+	}
+	return "", usageError(fmt.Errorf("--resend %q: there is changed and all", f.resend), "--resend changed")
 }
 
 // selection returns what is selected; nil if the flags were not given.
 func (f *selectionFlags) selection() (*jobs.Selection, error) {
-	if len(f.conversations) == 0 && f.from == "" && f.until == "" {
+	if len(f.conversations) == 0 && f.from == "" && f.until == "" && f.resend == "" {
 		return nil, nil
 	}
 	s := &jobs.Selection{}

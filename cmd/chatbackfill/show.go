@@ -19,7 +19,7 @@ func (a *app) showCommand() *cobra.Command {
 		Short: "Show the job as it will run: defaults filled in, variables resolved, secrets hidden",
 		Args:  oneJob,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := jobs.LoadSpec(args[0], a.env)
+			spec, err := a.loadSpec(args[0])
 			if err != nil {
 				return err
 			}

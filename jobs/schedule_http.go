@@ -1,0 +1,71 @@
+package jobs
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// overdueAfter is how late a slot may be before its job counts as overdue.
+const overdueAfter = 5 * time.Minute
+
+// health is what a daemon knows of a job.
+type health struct {
+	status  *JobStatus // when it was looked at last; nil: it was not yet
+	trouble error      // why it could not be looked at
+	held    bool       // a slot waits for another run to end
+	running bool       // a slot is being run by this daemon
+}
+
+// problem returns why the job is not ready, or "". It says nothing that whoever
+// can reach the port may not know.
+func (h *health) problem(now time.Time) string {
+	switch s := h.status; {
+	case h.trouble != nil:
+		return "its state store cannot be used"
+	case s == nil:
+		return "it was not looked at yet"
+	case settled(s.failedExit) && s.failedExit != ExitDone:
+		return fmt.Sprintf("its last run failed with exit code %d", s.failedExit)
+	case h.running || h.held || s.State == JobRunning || s.Slot == nil:
+		return ""
+	case (s.Slot.State == slotWaiting || s.Slot.State == slotRunning) && now.Sub(s.Slot.At) > overdueAfter:
+		return "it is overdue: its run of " + s.Slot.At.Format(time.RFC3339) + " is not done"
+	}
+	return ""
+}
+
+// Handler answers /healthz while the daemon lives, /readyz with 503 while a job
+// is overdue or its last run failed for good, and /metrics for Prometheus.
+func (s *Scheduler) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// readyz answers with a line for each job.
+func (s *Scheduler) readyz(w http.ResponseWriter, _ *http.Request) {
+	status := http.StatusOK
+	var lines strings.Builder
+	for _, j := range s.jobs {
+		j.mu.Lock()
+		name, problem := j.spec.Name, j.health.problem(time.Now())
+		j.mu.Unlock()
+		if problem == "" {
+			problem = "ready"
+		} else {
+			status = http.StatusServiceUnavailable
+		}
+		fmt.Fprintf(&lines, "%s: %s\n", name, problem)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	fmt.Fprint(w, lines.String())
+}

@@ -1,0 +1,112 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// slotRun is the slot that an execution is for.
+type slotRun struct {
+	at       time.Time
+	late     []time.Time // missed slots that it makes up for
+	attempts int         // set once it was claimed
+}
+
+// attend runs a job under its lease: what do does is done if the slot that it is
+// for is still to be run, and a panic in it is a failure like any other.
+func (e *Execution) attend(ctx context.Context, lease *Lease, do func() (Summary, error)) (Summary, error) {
+	if e.slot == nil {
+		return e.contain(ctx, lease, do)
+	}
+	var err error
+	if e.slot.attempts, err = lease.claim(ctx, e.slot.at, time.Now(), e.slot.late); err != nil || e.slot.attempts == 0 {
+		return Summary{}, err
+	}
+	summary, err := e.contain(ctx, lease, do)
+	now := time.Now()
+	return summary, errors.Join(err, lease.settle(context.WithoutCancel(ctx), e.slot.at, summary.RunID, ExitCode(err), now, e.retryAt(now)))
+}
+
+// retryAt is when the slot may be tried again: at once by the next daemon if
+// this one was told to stop.
+func (e *Execution) retryAt(now time.Time) time.Time {
+	select {
+	case <-e.Stop:
+		return now
+	default:
+		return now.Add(slotRetry(e.slot.attempts))
+	}
+}
+
+// contain turns a panic into an error, and records it as the end of the run.
+func (e *Execution) contain(ctx context.Context, lease *Lease, do func() (Summary, error)) (Summary, error) {
+	summary, err := contained(do)
+	var p *panicError
+	if errors.As(err, &p) {
+		e.Log.Error("the run panicked", "job", e.Spec.Name, "error", p, "stack", string(p.stack))
+		err = errors.Join(err, lease.endRuns(context.WithoutCancel(ctx), err))
+	}
+	return summary, err
+}
+
+func contained(do func() (Summary, error)) (summary Summary, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked(v)
+		}
+	}()
+	return do()
+}
+
+// panicError stands for a panic. What was panicked with may hold anything,
+// message bodies included: only the runtime's own words are shown.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// panicked returns the error for what recover returned.
+func panicked(v any) error { return &panicError{v, debug.Stack()} }
+
+func (p *panicError) Error() string {
+	var known runtime.Error
+	if err, ok := p.value.(error); ok && errors.As(err, &known) {
+		return "panic: " + known.Error()
+	}
+	return fmt.Sprintf("panic with a %T", p.value)
+}
+
+// contain makes a panic the error of the pipeline.
+func (p *pipeline) contain() {
+	if v := recover(); v != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.err = errors.Join(p.err, panicked(v))
+	}
+}
+
+// containRead makes a panic the error of the page that was being read.
+func containRead(ctx context.Context, ahead chan<- pageRead) {
+	if v := recover(); v != nil {
+		select {
+		case ahead <- pageRead{err: panicked(v)}:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// endRuns records the end of the runs under this lease that did not do so
+// themselves.
+func (l *Lease) endRuns(ctx context.Context, failure error) error {
+	_, err := l.job.db.ExecContext(ctx, `UPDATE runs SET ended_at = `+l.job.dialect.now+`, exit_code = $4, error = $5
+		WHERE job_id = $1 AND shard = $2 AND epoch = $3 AND ended_at = 0`,
+		l.job.id, l.shard, l.epoch, ExitCode(failure), storable(failure.Error()))
+	if err != nil {
+		return fmt.Errorf("record the end of the run of job %s: %w", l.job.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+)
+
+// ParseShard reads a shard as it is given on the command line: "2/8" is the
+// third of eight. Empty is the whole source.
+func ParseShard(s string) (extract.Shard, error) {
+	if s == "" {
+		return extract.Shard{}, nil
+	}
+	index, of, ok := strings.Cut(s, "/")
+	i, err := strconv.Atoi(index)
+	n, err2 := strconv.Atoi(of)
+	if !ok || err != nil || err2 != nil || i < 0 || n < 1 || i >= n || n > 1<<16 {
+		return extract.Shard{}, &Error{
+			Exit: ExitUsage,
+			Err:  fmt.Errorf("shard %q: it is not I/N with I from 0 to N-1", s),
+			Try:  `--shard "$JOB_COMPLETION_INDEX/8" in an Indexed Job with 8 completions`,
+		}
+	}
+	return extract.Shard{Index: i, Of: n}, nil
+}
+
+// shardKey is the key of a shard's lease and checkpoint.
+func shardKey(s extract.Shard) string {
+	if s.Of <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Index, s.Of)
+}
+
+// divides reports whether a shard's key is one of the same division as s.
+func divides(s extract.Shard, key string) bool {
+	_, of, _ := strings.Cut(key, "/")
+	return of == "" && s.Of <= 1 || of == strconv.Itoa(s.Of) && s.Of > 1
+}
+
+// checkDivision returns an error if the job cannot be run by shards of this
+// division now: several processes need a store that is not a file, and those of
+// another division must have ended.
+func (j *JobState) checkDivision(ctx context.Context, s extract.Shard) error {
+	if s.Of > 1 && j.dialect.name == sqliteDialect.name {
+		return &Error{Exit: ExitUsage, Err: errors.New("shards need a state store that several machines can use, and SQLite is a file"),
+			Try: "state: postgres://… in the job file"}
+	}
+	rows, err := j.db.QueryContext(ctx, `SELECT shard, host, pid, taken_at FROM leases WHERE job_id = $1 AND expires_at > `+j.dialect.now, j.id)
+	if err != nil {
+		return fmt.Errorf("read the leases of job %s: %w", j.Name, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var h Holder
+		var taken int64
+		if err := rows.Scan(&key, &h.Host, &h.PID, &taken); err != nil {
+			return fmt.Errorf("read the leases of job %s: %w", j.Name, err)
+		}
+		h.Since = time.UnixMilli(taken)
+		if !divides(s, key) {
+			return heldError(j.Name, h)
+		}
+	}
+	return rows.Err()
+}
+
+// inherit returns the checkpoint that a shard begins from: its own, or, after
+// the job was divided otherwise, the least of what the shards before had
+// reached. The ledger holds back what they delivered beyond it.
+func (j *JobState) inherit(ctx context.Context, s extract.Shard) (Checkpoint, error) {
+	own, err := j.Checkpoint(ctx, shardKey(s))
+	if err != nil || own.Pass > 0 {
+		return own, err
+	}
+	rows, err := j.db.QueryContext(ctx, `SELECT shard, lower, upper, done FROM checkpoints WHERE job_id = $1`, j.id)
+	if err != nil {
+		return own, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
+	}
+	defer rows.Close()
+	found := false
+	for rows.Next() {
+		var key string
+		var lower, upper extract.Time
+		var done bool
+		if err := rows.Scan(&key, &lower, &upper, &done); err != nil {
+			return own, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
+		}
+		reached := upper
+		if !done {
+			reached = lower
+		}
+		if !found || reached < own.Upper {
+			own.Upper = reached
+		}
+		found = true
+	}
+	// There is no pass of its own to resume: what was reached is where the
+	// first one begins.
+	own.Done = found
+	return own, rows.Err()
+}
+
+// shardPlace stands for the shard's index in the path of a destination.
+const shardPlace = "{shard}"
+
+// shardPath returns the path of a shard's destination.
+func shardPath(path string, s extract.Shard) (string, error) {
+	if s.Of > 1 && !strings.Contains(path, shardPlace) {
+		return "", &Error{Exit: ExitUsage, Err: fmt.Errorf("destination.file.path %q: all shards would write the same file", path),
+			Try: "put " + shardPlace + " into the path: events-" + shardPlace + ".ndjson"}
+	}
+	return strings.ReplaceAll(path, shardPlace, strconv.Itoa(s.Index)), nil
+}
