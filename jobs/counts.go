@@ -55,7 +55,8 @@ func (c *Counts) reject(built *transform.Conversation, settled map[rejectKey]boo
 	fresh := 0
 	for i := range built.Rejects {
 		r := &built.Rejects[i]
-		if settled[rejectKeyOf(r)] {
+		// What is held back is settled with the rows that hold it back.
+		if r.Reason == transform.Held || settled[rejectKeyOf(r)] {
 			continue
 		}
 		fresh++

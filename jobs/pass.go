@@ -265,7 +265,6 @@ func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*trans
 			p.chunk.tally.Events[transform.Delivered]++
 		case e.Name == transform.Started && delivered.Start != 0 && !known:
 			p.chunk.tally.Events[transform.Delivered]++
-			p.chunk.tally.StartedLate++
 		case p.unsendable[e.ID] != "":
 			p.chunk.tally.Events[transform.Rejected+transform.Outcome(p.unsendable[e.ID])]++
 		case !p.Select.covers(e.Timestamp):

@@ -200,10 +200,23 @@ type names struct {
 	directory map[string]extract.DirectoryAgent
 	known     [extract.Bot + 1]index[extract.Person] // by role and id, collected when first needed
 	collected bool
+
+	asked  actor // last: most events are of the same agent as the one before
+	answer Agent
 }
 
 func (n *names) reset(rows []row, directory map[string]extract.DirectoryAgent) {
 	n.rows, n.directory, n.collected = rows, directory, false
+	n.asked, n.answer = actor{}, Agent{}
+}
+
+// readable returns who it is with all that is known, as it can be sent.
+func (n *names) readable(who actor) Agent {
+	if who != n.asked {
+		p := n.complete(who)
+		n.asked, n.answer = who, Agent{ID: readable(p.ID), Name: readable(p.Name), Username: readable(p.Username)}
+	}
+	return n.answer
 }
 
 func (n *names) complete(who actor) Agent {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/segmentio/analytics-go/v3"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -73,12 +74,8 @@ func benchmarkBuild(b *testing.B, o Options) {
 // are already there.
 func BenchmarkMarshalTracks(b *testing.B) {
 	var tracks []analytics.Track
-	builder := newBuilder(b, Options{Namespace: "support", Label: "prod"})
-	tally := NewTally()
-	for _, chat := range supportChats(1000) {
-		for _, e := range builder.Build(&chat, Known{}, &tally).Events {
-			tracks = append(tracks, track(&e))
-		}
+	for _, e := range supportEvents(b) {
+		tracks = append(tracks, track(&e))
 	}
 	events := 0
 	perEvent(b, &events, func() {
@@ -91,6 +88,35 @@ func BenchmarkMarshalTracks(b *testing.B) {
 			events += len(tracks)
 		}
 	})
+}
+
+// BenchmarkMakeTracks makes the same events analytics-go tracks, ids and maps of
+// properties included, and encodes them: what rebuilding without an encoder of
+// our own would cost at least.
+func BenchmarkMakeTracks(b *testing.B) {
+	all, events := supportEvents(b), 0
+	root := uuid.New()
+	perEvent(b, &events, func() {
+		for b.Loop() {
+			for i := range all {
+				e := &all[i]
+				t := track(e)
+				t.MessageId = uuid.NewSHA1(root, []byte(e.ConversationID+separator+t.Event+separator+e.MessageID)).String()
+				if _, err := json.Marshal(t); err != nil {
+					b.Fatal(err)
+				}
+			}
+			events += len(all)
+		}
+	})
+}
+
+func supportEvents(b *testing.B) (all []Event) {
+	builder, tally := newBuilder(b, Options{Namespace: "support", Label: "prod"}), NewTally()
+	for _, chat := range supportChats(1000) {
+		all = append(all, builder.Build(&chat, Known{}, &tally).Events...)
+	}
+	return all
 }
 
 func perEvent(b *testing.B, events *int, run func()) {

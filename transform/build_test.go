@@ -31,8 +31,13 @@ func observe(t failer, o Options, tr *extract.Transcript, known Known) naiveResu
 		t.Fatal(err)
 	}
 	tally := NewTally()
-	c := b.Build(tr, known, &tally)
-	res := naiveResult{Start: c.Start, Due: c.Due, Rejected: c.Rejected, Tally: tally}
+	res := observed(b.Build(tr, known, &tally))
+	res.Tally = tally
+	return res
+}
+
+func observed(c Conversation) naiveResult {
+	res := naiveResult{Start: c.Start, Due: c.Due, Rejected: c.Rejected}
 	for _, e := range c.Events {
 		res.JSON = append(res.JSON, string(e.JSON))
 	}
@@ -44,3 +49,13 @@ func observe(t failer, o Options, tr *extract.Transcript, known Known) naiveResu
 }
 
 type failer interface{ Fatal(args ...any) }
+
+// build builds one conversation with a new Builder.
+func build(t failer, o Options, tr *extract.Transcript, known Known) Conversation {
+	b, err := NewBuilder(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tally := NewTally()
+	return b.Build(tr, known, &tally)
+}

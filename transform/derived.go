@@ -59,6 +59,8 @@ type counter struct {
 	firstResponse               extract.Time // of a human agent after the start
 	unanswered                  extract.Time // the oldest customer message that no human agent answered
 	waited                      extract.Time // what unanswered was before the row at hand
+
+	numbers []byte
 }
 
 func (c *counter) reset(set derivedSet, start extract.Time, afterStart int) {
@@ -67,7 +69,7 @@ func (c *counter) reset(set derivedSet, start extract.Time, afterStart int) {
 		wrote = make(map[Agent]struct{})
 	}
 	clear(wrote)
-	*c = counter{set: set, start: start, afterStart: afterStart, wrote: wrote}
+	*c = counter{set: set, start: start, afterStart: afterStart, wrote: wrote, numbers: c.numbers}
 }
 
 // add counts row i. It comes before the row's events.
@@ -101,7 +103,7 @@ func (c *counter) appendTo(all []Property, f draft, r *row) []Property {
 	add := func(which derivedSet, value int64) {
 		if c.set&which != 0 {
 			name := DerivedProperties[bits.TrailingZeros(uint(which))]
-			all = append(all, Property{name, strconv.AppendInt(nil, value, 10)})
+			all = append(all, Property{name, c.number(value)})
 		}
 	}
 	switch f.name {
@@ -122,6 +124,17 @@ func (c *counter) appendTo(all []Property, f draft, r *row) []Property {
 		}
 	}
 	return all
+}
+
+// number returns n as JSON. Many numbers share their memory.
+func (c *counter) number(n int64) []byte {
+	const longest = len("-9223372036854775808")
+	if cap(c.numbers)-len(c.numbers) < longest {
+		c.numbers = make([]byte, 0, 100*longest)
+	}
+	start := len(c.numbers)
+	c.numbers = strconv.AppendInt(c.numbers, n, 10)
+	return c.numbers[start:len(c.numbers):len(c.numbers)]
 }
 
 func seconds(to, from extract.Time) int64 { return int64(max(0, to.Sub(from)) / time.Second) }

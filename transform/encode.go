@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // MaxEventBytes is the greatest size of an encoded event. Segment's limit is
@@ -45,23 +47,20 @@ const beforeID = `{"type":"track","messageId":"`
 func appendEvent(b []byte, e *Event) []byte {
 	b = append(b, beforeID...)
 	b = e.ID.appendText(b)
-	if e.AnonymousID != "" {
-		b = appendString(append(b, `","anonymousId":`...), e.AnonymousID)
-		b = b[:len(b)-1]
-	}
-	if e.UserID != "" {
-		b = appendString(append(b, `","userId":`...), e.UserID)
-		b = b[:len(b)-1]
-	}
-	b = append(append(b, `","event":"`...), e.Name.String()...)
+	b = append(b, '"')
+	b = appendText(b, `,"anonymousId":"`, e.AnonymousID)
+	b = appendText(b, `,"userId":"`, e.UserID)
+	b = append(append(b, `,"event":"`...), e.Name.String()...)
 	b = append(b, `","timestamp":"`...)
-	b = e.Timestamp.Time().AppendFormat(b, time.RFC3339Nano)
+	b = appendTime(b, e.Timestamp)
 	b = append(b, '"')
 	if s := e.Settings; s != nil && len(s.contextJSON) > 0 {
 		b = append(append(b, `,"context":`...), s.contextJSON...)
 	}
-	b = append(b, `,"properties":{`...)
+	b = append(b, `,"properties":`...)
+	open := len(b)
 	b = appendProperties(b, e)
+	b[open] = '{' // in place of the first comma
 	b = append(b, '}')
 	if s := e.Settings; s != nil && len(s.integrationsJSON) > 0 {
 		b = append(append(b, `,"integrations":`...), s.integrationsJSON...)
@@ -69,48 +68,57 @@ func appendEvent(b []byte, e *Event) []byte {
 	return append(b, '}')
 }
 
-// appendProperties appends the properties in the order of their keys.
+// appendProperties appends the properties in the order of their keys, each
+// after a comma.
 func appendProperties(b []byte, e *Event) []byte {
 	more := e.Properties
-	text := func(key, value string) {
-		b, more = appendBefore(b, more, key)
-		if value != "" {
-			b = appendString(appendKey(b, key), value)
-		}
-	}
-	text("agent_id", e.Agent.ID)
-	text("agent_name", e.Agent.Name)
-	text("agent_username", e.Agent.Username)
+	b, more = appendBefore(b, more, "agent_id")
+	b = appendText(b, `,"agent_id":"`, e.Agent.ID)
+	b, more = appendBefore(b, more, "agent_name")
+	b = appendText(b, `,"agent_name":"`, e.Agent.Name)
+	b, more = appendBefore(b, more, "agent_username")
+	b = appendText(b, `,"agent_username":"`, e.Agent.Username)
 	b, more = appendBefore(b, more, "conversation_duration")
-	b = strconv.AppendInt(appendKey(b, "conversation_duration"), e.Duration, 10)
-	text("conversation_id", e.ConversationID)
-	text("message_body", e.Body)
-	text("message_id", e.MessageID)
-	b, _ = appendBefore(b, more, "")
-	return b
+	b = strconv.AppendInt(append(b, `,"conversation_duration":`...), e.Duration, 10)
+	b, more = appendBefore(b, more, "conversation_id")
+	b = appendText(b, `,"conversation_id":"`, e.ConversationID)
+	b, more = appendBefore(b, more, "message_body")
+	b = appendText(b, `,"message_body":"`, e.Body)
+	b, more = appendBefore(b, more, "message_id")
+	b = appendText(b, `,"message_id":"`, e.MessageID)
+	return appendAll(b, more)
 }
 
-// appendBefore appends the properties that come before key, all if it is empty,
-// and returns the others.
+// appendText appends a key, as it is up to the quote that opens its value, and
+// the value, if there is one.
+func appendText(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return appendString(append(b, key...), value)
+}
+
+// appendBefore appends the properties that come before key and returns the others.
 func appendBefore(b []byte, more []Property, key string) ([]byte, []Property) {
-	for len(more) > 0 && (key == "" || more[0].Key < key) {
-		b = append(appendString(comma(b), more[0].Key), ':')
-		b = append(b, more[0].Value...)
-		more = more[1:]
+	n := 0
+	for n < len(more) && more[n].Key < key {
+		n++
 	}
-	return b, more
+	return appendAll(b, more[:n]), more[n:]
 }
 
-func appendKey(b []byte, key string) []byte {
-	b = append(append(comma(b), '"'), key...)
-	return append(b, `":`...)
-}
-
-func comma(b []byte) []byte {
-	if b[len(b)-1] != '{' {
-		b = append(b, ',')
+func appendAll(b []byte, all []Property) []byte {
+	for _, p := range all {
+		b = append(appendString(append(b, `,"`...), p.Key), ':')
+		b = append(b, p.Value...)
 	}
 	return b
+}
+
+// appendTime appends t, whole milliseconds, in RFC 3339 with no more digits
+// than it needs, as time.Time encodes itself.
+func appendTime(b []byte, t extract.Time) []byte {
+	return t.Time().AppendFormat(b, time.RFC3339Nano)
 }
 
 // lineEnds is the first byte of U+2028 and U+2029, which end a line in
@@ -126,9 +134,8 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// appendString appends s, valid UTF-8, as a JSON string.
+// appendString appends s, valid UTF-8, as a JSON string that is open already.
 func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -158,7 +165,7 @@ func canonicalJSON(text string) []byte {
 	}
 	encoded, err := json.Marshal(json.RawMessage(strings.ToValidUTF8(text, "\ufffd")))
 	if err != nil {
-		return appendString(nil, readable(text))
+		return appendString([]byte{'"'}, readable(text))
 	}
 	return encoded
 }

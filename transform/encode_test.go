@@ -32,7 +32,7 @@ func TestPrefixIsTheLongestThatFits(t *testing.T) {
 		s := rapid.String().Draw(t, "s")
 		limit := rapid.IntRange(-1, 40).Draw(t, "limit")
 		p := prefix(s, limit)
-		size := func(s string) int { return len(appendString(nil, s)) - 2 }
+		size := func(s string) int { return len(appendString(nil, s)) - 1 }
 		if p != s[:len(p)] || !utf8.ValidString(p) || p != "" && size(p) > limit {
 			t.Fatalf("prefix(%q, %d) = %q", s, limit, p)
 		}
@@ -102,4 +102,15 @@ func track(e *Event) analytics.Track {
 		t.Context = &analytics.Context{Extra: e.Settings.Context}
 	}
 	return t
+}
+
+func TestCanonicalJSON(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"", ""}, {"null", ""}, {"1.50", "1.50"}, {`"a"`, `"a"`}, {`{"b": [1, 2], "a":"<"}`, `{"b":[1,2],"a":"\u003c"}`},
+		{"\"\u2028\"", `"\u2028"`}, {"\"\xff\"", "\"\ufffd\""}, {"no <json>", `"no \u003cjson\u003e"`},
+	} {
+		if got := string(canonicalJSON(c.in)); got != c.want {
+			t.Errorf("canonicalJSON(%q) = %s, want %s", c.in, got, c.want)
+		}
+	}
 }

@@ -1,13 +1,27 @@
 package transform
 
 import (
+	"flag"
+	"os"
 	"slices"
+	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 )
+
+// TestMain lets every property run more often than rapid does by default, and
+// leave no files behind.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"rapid.checks": "250", "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // The generators draw from small alphabets, so that times, ids and people
 // collide all the time.
@@ -131,7 +145,7 @@ func drawTranscript(t *rapid.T, extras int) *extract.Transcript {
 // drawCopy draws what else a source may have of a row: the same again, in
 // another file, or a version that differs somewhere.
 func drawCopy(t *rapid.T, m extract.Message) extract.Message {
-	switch rapid.IntRange(0, 8).Draw(t, "copy") {
+	switch rapid.IntRange(0, 11).Draw(t, "copy") {
 	case 0:
 		m.Origin++
 	case 1:
@@ -148,6 +162,13 @@ func drawCopy(t *rapid.T, m extract.Message) extract.Message {
 		m.SentAt = drawTime(t, "sent at")
 	case 7:
 		m.Deleted = !m.Deleted
+	case 8:
+		m.Sequence.Int++
+	case 9:
+		m.UserID = drawIdentity(t, "user id")
+	case 10:
+		m.Extra = slices.Clone(m.Extra)
+		slices.Reverse(m.Extra)
 	}
 	return m
 }

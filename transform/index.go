@@ -50,8 +50,6 @@ func (x *index[V]) add(key string, value V) *V {
 	return &x.values[len(x.values)-1]
 }
 
-func (x *index[V]) len() int { return len(x.keys) }
-
 // keepRows is the size up to which memory is kept for the next conversation.
 const keepRows = 1 << 14
 

@@ -9,7 +9,7 @@
 //	   │  findEnds   where the conversation ends             end.go
 //	   │  agents     who handles it at each row              agent.go
 //	   │  identities whose events these are                  identity.go
-//	   ▼  events     named, timed, encoded                   build.go, encode.go
+//	   ▼  events     named, timed, encoded                   draft.go, encode.go
 //	Conversation
 package transform
 
@@ -146,31 +146,66 @@ type Builder struct {
 // NewBuilder returns a Builder, or an error that names the option that cannot be.
 func NewBuilder(opts Options) (*Builder, error) {
 	opts.setDefaults()
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	b := &Builder{opts: opts, ids: newIDs(opts.Namespace, opts.Label)}
 	if err := b.opts.Settings.encode(); err != nil {
 		return nil, err
 	}
-	for key, value := range opts.Properties {
-		encoded, err := json.Marshal(value)
-		if err != nil {
-			return nil, fmt.Errorf("encode property %q: %w", key, err)
-		}
-		if value != nil {
-			b.constant = append(b.constant, Property{key, encoded})
-		}
-	}
-	for _, name := range append(slices.Clone(opts.Extra), keys(opts.Properties)...) {
-		if Reserved(name) {
-			return nil, fmt.Errorf("property %q: the name belongs to the spec or to a derived property", name)
-		}
-	}
-	slices.SortFunc(b.constant, compareProperties)
 	var err error
+	if b.constant, err = constants(opts.Properties); err != nil {
+		return nil, err
+	}
 	if b.derived, err = newDerivedSet(opts.Derived); err != nil {
 		return nil, err
 	}
 	b.body, err = newBodyText(b.opts)
 	return b, err
+}
+
+// check reports the first option that has a value which does not exist, and the
+// first property that two want.
+func (o *Options) check() error {
+	for _, c := range []struct{ option, value, values string }{
+		{"agent", string(o.Agent), "handling first_responder last_responder assignee none"},
+		{"bots", string(o.Bots), "include exclude"},
+		{"outbound", string(o.Outbound), "include exclude"},
+		{"identity", string(o.Identity), "reject anonymous"},
+		{"message_body", string(o.MessageBody), "include redact omit"},
+		{"body_format", string(o.BodyFormat), "text html"},
+	} {
+		if values := strings.Fields(c.values); !slices.Contains(values, c.value) {
+			return fmt.Errorf("%s %q: unknown; there are %s", c.option, c.value, strings.Join(values, ", "))
+		}
+	}
+	names := append(slices.Clone(o.Extra), keys(o.Properties)...)
+	slices.Sort(names)
+	for i, name := range names {
+		if Reserved(name) {
+			return fmt.Errorf("property %q: the name belongs to the spec or to a derived property", name)
+		}
+		if i > 0 && name == names[i-1] {
+			return fmt.Errorf("property %q: given twice, in extra or properties", name)
+		}
+	}
+	return nil
+}
+
+// constants returns the properties of every event, sorted by key.
+func constants(values map[string]any) ([]Property, error) {
+	var all []Property
+	for key, value := range values {
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("encode property %q: %w", key, err)
+		}
+		if string(encoded) != "null" {
+			all = append(all, Property{key, encoded})
+		}
+	}
+	slices.SortFunc(all, compareProperties)
+	return all, nil
 }
 
 func keys[V any](m map[string]V) []string {
