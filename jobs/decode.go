@@ -3,7 +3,6 @@ package jobs
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -232,7 +231,7 @@ func kindOf(node ast.Node) string {
 	case *ast.NullNode:
 		return "nothing"
 	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode:
-		return fmt.Sprintf("%s", node.GetToken().Value)
+		return node.GetToken().Value
 	}
 	return "text"
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chatbackfill/chatbackfill/jobs"
+)
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// promise is what the README says that the program keeps. Tests all over the
+// project hold it; this one holds its words.
+const promise = `> Every transcript row that the source shows below a run's upper bound ends in exactly one of: an event accepted by Segment's API, a message noted as waiting for a stated time, a reject kept with its reason, a
+> duplicate, or a row ignored or suppressed for a stated reason. All are counted and the counts add up, or the run does not exit 0. An event has one ` + "`messageId`" + ` for ever, and is not sent again once it was accepted and
+> recorded. A run may be killed at any instant: the next one continues, and at most the chunks then in flight (20,000 events) are sent again, with the same ids, which Segment removes for about a day.`
+
+func TestReadmePromises(t *testing.T) {
+	if !strings.Contains(readDoc(t, "README.md"), promise) {
+		t.Error("the README does not have the promise, word for word")
+	}
+}
+
+// TestReadmeJobs reads the job files of the README.
+func TestReadmeJobs(t *testing.T) {
+	env := func(name string) (string, bool) {
+		return "postgres://user@localhost/" + name, name != "KUBERNETES_SERVICE_HOST"
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(name:.*?)```").FindAllStringSubmatch(readDoc(t, "README.md"), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("%d job files in the README", len(blocks))
+	}
+	for _, block := range blocks {
+		if _, err := jobs.ParseSpec("README.yaml", []byte(block[1]), env); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReadmeExitCodes holds the README's table to the program's constants.
+func TestReadmeExitCodes(t *testing.T) {
+	readme := readDoc(t, "README.md")
+	for _, code := range []int{
+		jobs.ExitDone, jobs.ExitUnexpected, jobs.ExitUsage, jobs.ExitDiffers, jobs.ExitRefused, jobs.ExitRejects,
+		jobs.ExitVerify, jobs.ExitInterrupted, jobs.ExitTakenOver, jobs.ExitLeaseHeld,
+	} {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^\| (\d+, )?%d[ ,]`, code)).MatchString(readme) {
+			t.Errorf("the README does not list exit code %d", code)
+		}
+	}
+}
+
+// TestDocumentedCommands: every command and flag that the documentation names
+// exists, and every command is documented.
+func TestDocumentedCommands(t *testing.T) {
+	docs := readDoc(t, "README.md") + readDoc(t, "docs/jobs.md")
+	root := (&app{}).root()
+	for _, match := range regexp.MustCompile("(?m)(?:^|`)chatbackfill ([a-z]+)").FindAllStringSubmatch(docs, -1) {
+		if c, _, err := root.Find([]string{match[1]}); err != nil || c == root {
+			t.Errorf("the documentation names chatbackfill %s, which does not exist", match[1])
+		}
+	}
+	var missing []string
+	for _, c := range root.Commands() {
+		if !strings.Contains(docs, "`"+c.Name()) && c.Name() != "help" {
+			missing = append(missing, c.Name())
+		}
+	}
+	if slices.Sort(missing); len(missing) > 0 {
+		t.Errorf("commands that are not documented: %v", missing)
+	}
+	run, _, err := root.Find([]string{"run"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile("run --([a-z-]+)").FindAllStringSubmatch(docs, -1) {
+		if run.Flags().Lookup(match[1]) == nil {
+			t.Errorf("the documentation names run --%s, which does not exist", match[1])
+		}
+	}
+}
