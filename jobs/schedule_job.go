@@ -12,11 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// How often a daemon looks at a job at least, so that clocks that were set and
-// machines that slept are noticed, and how often while another run has its lease.
+// How often a daemon looks at a job at least, how often at the clock, so that it
+// notices one that was set and a machine that slept, and how often at the job
+// while another run has its lease.
 const (
-	lookEvery = time.Minute
-	heldEvery = 10 * time.Second
+	lookEvery  = 5 * time.Minute
+	clockEvery = time.Minute
+	heldEvery  = 10 * time.Second
 )
 
 // scheduledJob is a job that a daemon looks after.
@@ -87,19 +89,27 @@ func (j *scheduledJob) observer() *RunMetrics {
 
 // watch runs the job whenever a slot comes, until stop is closed.
 func (j *scheduledJob) watch(ctx context.Context, stop <-chan struct{}) {
-	for {
-		wait := time.NewTimer(min(j.turn(ctx, stop), lookEvery))
+	for !isClosed(stop) && ctx.Err() == nil {
+		j.sleep(ctx, stop, min(j.turn(ctx, stop), lookEvery))
+	}
+}
+
+// sleep returns when so much time has passed, by the clock or in fact, or when
+// there is a reason to look at the job at once.
+func (j *scheduledJob) sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) {
+	began := time.Now()
+	until := began.Round(0).Add(d) // by the clock
+	for time.Since(began) < d && time.Now().Round(0).Before(until) {
+		timer := time.NewTimer(min(d-time.Since(began), clockEvery))
 		select {
-		case <-wait.C:
+		case <-timer.C:
 			continue
 		case <-j.wake:
 		case <-stop:
 		case <-ctx.Done():
 		}
-		wait.Stop()
-		if isClosed(stop) || ctx.Err() != nil {
-			return
-		}
+		timer.Stop()
+		return
 	}
 }
 

@@ -127,9 +127,15 @@ func checkChange(t *testing.T, name string, change time.Time) {
 		if want := slices.Contains(elapsedOnes, expression); s.elapsed != want {
 			t.Fatalf("%s is about elapsed time: %v", expression, s.elapsed)
 		}
-		got := s.due(from, to)
-		if want := naiveSlots(match, s.elapsed, from, shown); !slices.Equal(want, got) {
+		got, want := s.due(from, to), naiveSlots(match, s.elapsed, from, shown)
+		if !slices.Equal(want, got) {
 			t.Fatalf("%s in %s around %s (-want +got)\n%s", expression, name, change.In(zone), cmp.Diff(want, got))
+		}
+		for at := from; at.Before(to); at = at.Add(7 * time.Minute) {
+			after := slices.IndexFunc(want, func(slot time.Time) bool { return slot.After(at) })
+			if after >= 0 && !s.next(at).Equal(want[after]) {
+				t.Fatalf("%s in %s: after %s comes %s, want %s", expression, name, at.In(zone), s.next(at).In(zone), want[after].In(zone))
+			}
 		}
 	}
 }

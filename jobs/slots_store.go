@@ -164,8 +164,8 @@ func (l *Lease) settle(ctx context.Context, at time.Time, runID string, exit int
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE slots SET state = $3, run_id = $4, exit_code = $5, ended_at = $6, retry_at = $7
-			WHERE job_id = $1 AND slot = $2 AND epoch = $8`,
-			l.job.id, at.UnixMilli(), state, runID, exit, now.UnixMilli(), retryAt.UnixMilli(), l.epoch)
+			WHERE job_id = $1 AND slot = $2`,
+			l.job.id, at.UnixMilli(), state, runID, exit, now.UnixMilli(), retryAt.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("record the end of a slot of job %s: %w", l.job.Name, err)
 		}

@@ -303,6 +303,8 @@ func (c *specCheck) alerts() {
 		u, err := url.Parse(alert.Reveal())
 		if c.good(path) && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 			c.reject(path, "https://…", "%s is no URL", lastKey(path))
+		} else if c.good(path) && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			c.reject(path, "https://…", "%s must be https", lastKey(path))
 		}
 	}
 }

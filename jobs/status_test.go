@@ -154,19 +154,18 @@ func jobOf(t *testing.T, d *delivery) *JobState {
 
 func TestRunsByID(t *testing.T) {
 	d := newDelivery(t)
-	for range 2 {
-		if _, err := d.run(); err != nil {
+	job := jobOf(t, d)
+	_, l := acquire(t, job)
+	for _, id := range []string{"ABCDEF", "ABDDEF"} {
+		if err := job.beginRun(t.Context(), &Run{lease: l, id: id}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all := d.runs()
-	d.state(func(j *JobState) {
-		for prefix, want := range map[string]int{all[0].ID: 1, all[1].ID[:12]: 1, "": 2, "%": 0, "nobody": 0} {
-			if found, err := j.RunsByID(t.Context(), prefix); err != nil || len(found) != want {
-				t.Errorf("%q: %d runs, want %d: %v", prefix, len(found), want, err)
-			}
+	for prefix, want := range map[string]int{"ABCDEF": 1, "ABD": 1, "AB": 2, "": 2, "A%": 0, "B": 0} {
+		if found, err := job.RunsByID(t.Context(), prefix); err != nil || len(found) != want {
+			t.Errorf("%q: %d runs, want %d: %v", prefix, len(found), want, err)
 		}
-	})
+	}
 }
 
 // TestPanicsOfARun: a panic where pages are read or chunks are sent is the run's

@@ -52,13 +52,18 @@ type mark struct {
 	end    int // the bound of the first end at or after it, or len(rows)
 }
 
-// acts returns the agent who acts in a row, if it says who that is. A row that
-// assigns somebody acts for whom it assigns, whoever wrote it.
-func acts(r *row) (actor, bool) {
+// acts reports whether an agent acts in a row and it says who that is.
+func acts(r *row) bool {
+	return r.Role == extract.Agent && r.Author.Known() || assigns(r) && r.Agent.Known()
+}
+
+// acting returns the agent who acts in a row. A row that assigns somebody acts
+// for whom it assigns, whoever wrote it.
+func acting(r *row) actor {
 	if assigns(r) && r.Agent.Known() {
-		return actor{extract.Agent, r.Agent}, true
+		return actor{extract.Agent, r.Agent}
 	}
-	return wrote(r), r.Role == extract.Agent && r.Author.Known()
+	return wrote(r)
 }
 
 // assigns reports whether the row is about an agent beside its author.
@@ -85,7 +90,7 @@ func (a *agents) mark(ends []end) {
 	m := mark{before: -1, bot: -1, after: n, end: n}
 	for i := range a.rows {
 		r := &a.rows[i]
-		if _, ok := acts(r); ok {
+		if acts(r) {
 			m.before = i
 		}
 		if writes(r, extract.Bot) {
@@ -141,12 +146,10 @@ func (a *agents) of(i int) attribution {
 func (a *agents) handling(i int) attribution {
 	m := a.marks[i]
 	if m.before >= 0 {
-		who, _ := acts(&a.rows[m.before])
-		return attribution{who, true}
+		return attribution{acting(&a.rows[m.before]), true}
 	}
 	if m.after < len(a.rows) && m.after <= m.end {
-		who, _ := acts(&a.rows[m.after])
-		return attribution{who, true}
+		return attribution{acting(&a.rows[m.after]), true}
 	}
 	return attribution{a.fallback(i), a.endFollows(i)}
 }
@@ -186,8 +189,7 @@ func (a *agents) ending(e end) actor {
 		return actor{extract.Agent, Agent{ID: e.by}}
 	}
 	if before := a.marks[e.place].before; before >= 0 {
-		who, _ := acts(&a.rows[before])
-		return who
+		return acting(&a.rows[before])
 	}
 	return a.fallback(e.place)
 }

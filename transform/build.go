@@ -79,7 +79,7 @@ func (b *Builder) Build(t *extract.Transcript, known Known, tally *Tally) Conver
 func tallyUnread(rejects []extract.Reject, tally *Tally) {
 	for i := range rejects {
 		if r := &rejects[i]; r.Set == extract.MessagesSet {
-			tally.add(Rejected+Outcome(r.Reason), 1)
+			tally.add(Rejected+Outcome(r.Reason), r.RowCount())
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (b *Builder) derive(c *Conversation, rows []row, first int, said *extract.C
 	}
 	b.counts.reset(b.derived, c.Start, afterStart)
 	d := deriving{Builder: b, Conversation: c, known: known, readableID: readable(c.ID), bodyRow: -1, outcomes: reuse(b.outcomes)}
-	c.Events = make([]Event, 0, len(rows)+2)
+	c.Events = make([]Event, 0, eventCount(rows, len(ends)))
 	for i := range rows {
 		d.outcomes = append(d.outcomes, Informs)
 		b.counts.add(i, &rows[i])
@@ -139,6 +139,18 @@ func (b *Builder) derive(c *Conversation, rows []row, first int, said *extract.C
 	if first >= 0 && rows[first].SentAt != c.Start {
 		tally.StartedLate++
 	}
+}
+
+// eventCount is how many events there are at most: one for each message and
+// each end, and one for the start.
+func eventCount(rows []row, ends int) int {
+	n := ends + 1
+	for i := range rows {
+		if rows[i].isMessage {
+			n++
+		}
+	}
+	return n
 }
 
 // findStart returns the row that starts the conversation, or -1, and the first

@@ -68,16 +68,18 @@ func (d *deriving) event(f draft) {
 		}
 		return
 	}
-	var e Event
-	e.UserID, e.AnonymousID = userID, anonymousID
-	d.fill(&e, f)
-	if !d.encode(&e) {
+	// Events are large: this one is made in its place, not copied there.
+	n := len(d.Events)
+	d.Events = append(d.Events, Event{UserID: userID, AnonymousID: anonymousID})
+	e := &d.Events[n]
+	d.fill(e, f)
+	if !d.encode(e) {
 		d.oversized++
 		d.settle(f.row, Rejected+Outcome(TooLarge))
-		d.Rejects = append(d.Rejects, oversized(&e, &d.agents.rows[f.last]))
+		d.Rejects = append(d.Rejects, oversized(e, &d.agents.rows[f.last]))
+		d.Events = d.Events[:n]
 		return
 	}
-	d.Events = append(d.Events, e)
 	d.settle(f.row, Caused)
 }
 
@@ -123,7 +125,7 @@ func (d *deriving) identify(row int) (userID, anonymousID string) {
 		d.unknown = true
 		return "", d.ids.anonymous(d.Conversation.ID)
 	}
-	return readable(userID), readable(anonymousID)
+	return userID, anonymousID
 }
 
 // duration is the time since the conversation's start in whole seconds.

@@ -114,3 +114,20 @@ func TestCanonicalJSON(t *testing.T) {
 		}
 	}
 }
+
+// Each byte in each place of a word ends the plain prefix there or nowhere.
+func TestPlainPrefix(t *testing.T) {
+	for c := range 256 {
+		for place := range 20 {
+			s := []byte("abcdefghijklmnopqrst")
+			s[place] = byte(c)
+			want := len(s)
+			if !plain[c] {
+				want = place
+			}
+			if got := plainPrefix(string(s)); got != want {
+				t.Fatalf("plainPrefix(%q) = %d, want %d", s, got, want)
+			}
+		}
+	}
+}

@@ -13,6 +13,11 @@ type customer struct {
 	anonymousID string
 }
 
+// makeReadable makes the ids what they are in events.
+func (c *customer) makeReadable() {
+	c.userID, c.anonymousID = readable(c.userID), readable(c.anonymousID)
+}
+
 // identities knows whose events a conversation's events are.
 type identities struct {
 	people []customer      // in the order of their first row
@@ -44,6 +49,7 @@ func (s *identities) reset(rows []row, first int, said *extract.Conversation) {
 	}
 	s.settle()
 	s.said = customer{userID: s.known(said.UserID), anonymousID: s.known(said.AnonymousID)}
+	s.said.makeReadable()
 }
 
 // person returns the index of a row's customer, or -1. Rows with one author id
@@ -96,6 +102,7 @@ func (s *identities) settle() {
 	s.firstUser, s.firstAnonymous = nil, nil
 	for i := range s.people {
 		p := &s.people[i]
+		p.makeReadable()
 		if s.firstUser == nil && p.userID != "" {
 			s.firstUser = p
 		}

@@ -26,8 +26,9 @@ func (x *index[V]) find(key string) *V {
 		}
 		return nil
 	}
-	for i := range x.keys {
-		if x.keys[i] == key {
+	for i, k := range x.keys {
+		// Ids of one system mostly have one length and differ in their last byte.
+		if len(k) == len(key) && (key == "" || k[len(k)-1] == key[len(key)-1] && k == key) {
 			return &x.values[i]
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,15 +11,24 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// asProgram makes the test binary behave as the program, so that tests can
-// start it, stop it and kill it.
-const asProgram = "CHATBACKFILL_TEST_AS_PROGRAM"
+// scratch is a folder for what several tests use. It is removed after them.
+var scratch string
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		program()
+	testscript.Main(scratched{m}, map[string]func(){"chatbackfill": program})
+}
+
+// scratched runs tests with a scratch folder.
+type scratched struct{ *testing.M }
+
+func (s scratched) Run() int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "chatbackfill-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	testscript.Main(m, map[string]func(){"chatbackfill": program})
+	defer os.RemoveAll(scratch)
+	return s.M.Run()
 }
 
 func program() {

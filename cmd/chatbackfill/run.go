@@ -16,7 +16,7 @@ func (a *app) runCommand() *cobra.Command {
 	var e jobs.Execution
 	var part selectionFlags
 	var dry bool
-	var report, shard string
+	var report, shard, push string
 	c := &cobra.Command{
 		Use:   "run JOB.yaml",
 		Short: "Run a job once, continuing from its checkpoint",
@@ -44,10 +44,10 @@ func (a *app) runCommand() *cobra.Command {
 			if dry {
 				return a.planJob(c.Context(), e)
 			}
-			if report != "" {
-				return a.runWithReport(c.Context(), e, report)
+			if push != "" {
+				return a.runAndPush(c.Context(), e, report, push)
 			}
-			return a.runJob(c.Context(), e)
+			return a.runReported(c.Context(), e, report)
 		},
 	}
 	flags := c.Flags()
@@ -59,9 +59,30 @@ func (a *app) runCommand() *cobra.Command {
 	part.register(flags)
 	flags.StringVar(&shard, "shard", "", "read only the `I/N`th part of the conversations, I from 0")
 	flags.StringVar(&report, "report", "", "write a page about the run to this HTML `file`, also when it ends with an error")
+	flags.StringVar(&push, "push", "", "push the run's metrics to this Prometheus Pushgateway `URL` when it has ended")
 	flags.StringVar(&e.IfRunning, "if-running", jobs.IfRunningFail, "when another run of the job is under way: fail, wait or skip")
 	flags.DurationVar(&e.WaitFor, "wait-for", 2*time.Minute, "how long --if-running wait waits")
 	return c
+}
+
+// runReported runs a job, with a page about it if a name is given for one.
+func (a *app) runReported(ctx context.Context, e jobs.Execution, report string) error {
+	if report != "" {
+		return a.runWithReport(ctx, e, report)
+	}
+	return a.runJob(ctx, e)
+}
+
+// runAndPush runs a job and pushes its metrics. That they cannot be pushed is
+// logged: it is no failure of the run.
+func (a *app) runAndPush(ctx context.Context, e jobs.Execution, report, gateway string) error {
+	metrics := jobs.NewRunMetrics()
+	e.Observer = metrics
+	err := a.runReported(ctx, e, report)
+	if pushErr := jobs.PushMetrics(context.WithoutCancel(ctx), jobs.NewSecret(gateway), e.Spec, metrics); pushErr != nil {
+		a.log.Error("cannot push the metrics", "error", pushErr)
+	}
+	return err
 }
 
 func (a *app) runJob(ctx context.Context, e jobs.Execution) error {
@@ -79,6 +100,9 @@ func (a *app) execute(ctx context.Context, e jobs.Execution) (jobs.Summary, erro
 	progress.end()
 	if summary.RunID != "" {
 		printSummary(a.out, a.colorful(a.out), e.Spec, summary, err)
+	}
+	if alertErr := jobs.SendAlerts(context.WithoutCancel(ctx), a.log, e.Spec, summary, err); alertErr != nil {
+		a.log.Error("cannot send an alert", "error", alertErr)
 	}
 	return summary, err
 }

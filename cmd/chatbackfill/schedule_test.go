@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chatbackfill/chatbackfill/jobs"
+)
+
+const nightly = "schedule: \"0 3 * * *\"\n"
+
+// TestScheduleAnswersUntilToldToStop starts the daemon, asks it, and stops it.
+func TestScheduleAnswersUntilToldToStop(t *testing.T) {
+	j := newJob(t, 10, toFile+nightly)
+	daemon := exec.Command(binary(t), "schedule", "job.yaml", "--listen", "127.0.0.1:0", "--log-format", "json")
+	daemon.Dir, daemon.Env = j.dir, os.Environ()
+	stderr, err := daemon.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := bufio.NewScanner(stderr)
+	address := waitFor(t, log, `"msg":"listening","address":"([^"]+)"`)
+	waitFor(t, log, `"msg":"scheduled","job":"(chats)"`)
+	for path, want := range map[string]string{"/healthz": "ok", "/metrics": `chatbackfill_rows_read_total{job="chats",label="file"} 0`} {
+		if body := ask(t, "http://"+address+path); !strings.Contains(body, want) {
+			t.Errorf("%s answers %q", path, body)
+		}
+	}
+	j.write("job.yaml", chatsJob)
+	signalTo(t, daemon, syscall.SIGHUP)
+	waitFor(t, log, `"msg":"(the job goes on as it was: its file cannot be used)"`)
+	signalTo(t, daemon, syscall.SIGTERM)
+	waitFor(t, log, `"msg":"(stopping)`)
+	if rest, err := io.ReadAll(stderr); err != nil || bytes.Contains(rest, []byte("ERROR")) {
+		t.Errorf("log %s, %v", rest, err)
+	}
+	if err := daemon.Wait(); err != nil {
+		t.Errorf("the daemon ended with %v", err)
+	}
+}
+
+// waitFor reads a log up to a line that matches, and returns what was matched.
+func waitFor(t *testing.T, log *bufio.Scanner, pattern string) string {
+	t.Helper()
+	match := regexp.MustCompile(pattern)
+	for log.Scan() {
+		if found := match.FindStringSubmatch(log.Text()); found != nil {
+			return found[1]
+		}
+	}
+	t.Fatalf("the log has no line that matches %s: %v", pattern, log.Err())
+	return ""
+}
+
+func signalTo(t *testing.T, p *exec.Cmd, s os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ask(t *testing.T, url string) string {
+	t.Helper()
+	client := http.Client{Timeout: 10 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// command runs a command line in this process.
+func command(t *testing.T, args ...string) (stdout, stderr string, exit int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	exit = run(context.Background(), args, strings.NewReader(""), &out, &errs)
+	return out.String(), errs.String(), exit
+}
+
+func TestScheduleErr(t *testing.T) {
+	scheduled := filepath.Join(newJob(t, 1, toFile+nightly).dir, "job.yaml")
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no job":             {[]string{"schedule"}, "chatbackfill schedule takes job files"},
+		"no schedule":        {[]string{"schedule", filepath.Join(newJob(t, 1, toFile).dir, "job.yaml")}, "it has no schedule"},
+		"never":              {[]string{"schedule", filepath.Join(newJob(t, 1, toFile+"schedule: 0 0 30 2 *\n").dir, "job.yaml")}, "it never comes"},
+		"a bad address":      {[]string{"schedule", scheduled, "--listen", "nowhere:nothing"}, "--listen 127.0.0.1:0"},
+		"the same job twice": {[]string{"schedule", scheduled, scheduled}, "is the same job chats into file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, stderr, exit := command(t, test.args...); exit != jobs.ExitUsage || !strings.Contains(stderr, test.want) {
+				t.Errorf("exit %d: %s", exit, stderr)
+			}
+		})
+	}
+}
+
+func TestStatusAndRuns(t *testing.T) {
+	file := filepath.Join(newJob(t, 50, toFile+nightly).dir, "job.yaml")
+	if stdout, _, exit := command(t, "runs", file); exit != jobs.ExitDone || stdout != "no runs\n" {
+		t.Errorf("exit %d, %q", exit, stdout)
+	}
+	if stdout, _, exit := command(t, "status", file); exit != jobs.ExitDone || !strings.Contains(stdout, "new") {
+		t.Errorf("exit %d, %q", exit, stdout)
+	}
+	if _, stderr, exit := command(t, "run", file, "-q"); exit != jobs.ExitDone {
+		t.Fatalf("exit %d: %s", exit, stderr)
+	}
+	var runs []jobs.RunRecord
+	stdout, _, _ := command(t, "runs", file, "-o", "json")
+	if err := json.Unmarshal([]byte(stdout), &runs); err != nil || len(runs) != 1 || runs[0].State != jobs.RunDone {
+		t.Fatalf("runs %s, %v", stdout, err)
+	}
+	if stdout, _, _ := command(t, "runs", file); !strings.Contains(stdout, runs[0].ID[:8]) || !strings.Contains(stdout, "done") {
+		t.Errorf("runs\n%s", stdout)
+	}
+	if stdout, _, _ := command(t, "runs", "show", file, runs[0].ID[:8]); !strings.Contains(stdout, runs[0].ID) || !strings.Contains(stdout, "Live Chat Conversation Started") {
+		t.Errorf("runs show\n%s", stdout)
+	}
+	if _, stderr, exit := command(t, "runs", "show", file, "nobody"); exit != jobs.ExitUsage || !strings.Contains(stderr, `job chats has no run "nobody"`) {
+		t.Errorf("exit %d: %s", exit, stderr)
+	}
+	var status []jobs.JobStatus
+	stdout, _, _ = command(t, "status", file, "-o", "json")
+	if err := json.Unmarshal([]byte(stdout), &status); err != nil || status[0].State != jobs.JobDone || status[0].Pass == nil || status[0].NextSlot == nil {
+		t.Errorf("status %s, %v", stdout, err)
+	}
+	if stdout, _, _ := command(t, "status", file, file); strings.Count(stdout, "1, done") != 2 {
+		t.Errorf("status\n%s", stdout)
+	}
+}

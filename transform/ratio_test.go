@@ -1,0 +1,56 @@
+//go:build unix
+
+package transform
+
+import (
+	"encoding/json"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/segmentio/analytics-go/v3"
+)
+
+// BenchmarkRatio compares rebuilding with encoding/json of the same events as
+// analytics-go tracks that are already there. Both take turns and are measured
+// in the CPU time of the process, the garbage collector's included. The medians
+// count, so that what else the machine does changes little.
+func BenchmarkRatio(b *testing.B) {
+	chats, builder, tally := supportChats(1000), newBuilder(b, Options{Namespace: "support", Label: "prod"}), NewTally()
+	var tracks []analytics.Track
+	for _, e := range supportEvents(b) {
+		tracks = append(tracks, track(&e))
+	}
+	var build, marshal []time.Duration
+	for b.Loop() {
+		start := cpuTime(b)
+		for i := range chats {
+			builder.Build(&chats[i], Known{}, &tally)
+		}
+		built := cpuTime(b)
+		for i := range tracks {
+			if _, err := json.Marshal(tracks[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		build, marshal = append(build, built-start), append(marshal, cpuTime(b)-built)
+	}
+	perEvent := func(all []time.Duration) float64 {
+		slices.Sort(all)
+		return float64(all[len(all)/2]) / float64(len(tracks))
+	}
+	b.ReportMetric(perEvent(build), "build-cpu-ns/event")
+	b.ReportMetric(perEvent(marshal), "json-cpu-ns/event")
+	b.ReportMetric(perEvent(marshal)/perEvent(build), "times-faster")
+	b.ReportMetric(0, "ns/op")
+}
+
+// cpuTime is the CPU time that the process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
