@@ -31,7 +31,7 @@ func readAll(t *testing.T, path string) (types string, rows []string) {
 		t.Fatal(err)
 	}
 	p := &parquetFile{sourceFile: f}
-	columns, err := p.readFooter(minPageLimit)
+	columns, err := p.readFooter(context.Background(), minPageLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func readAll(t *testing.T, path string) (types string, rows []string) {
 			p.mapping.slot(col)
 		}
 	}
-	open, err := p.openReader(minPageLimit)
+	open, err := p.openReader(context.Background(), minPageLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestFindColumn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	columns, err := (&parquetFile{sourceFile: f}).readFooter(minPageLimit)
+	columns, err := (&parquetFile{sourceFile: f}).readFooter(context.Background(), minPageLimit)
 	if err != nil {
 		t.Fatal(err)
 	}

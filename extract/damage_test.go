@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -179,4 +180,28 @@ func FuzzPageHeader(f *testing.F) {
 			t.Error("it takes too long")
 		}
 	})
+}
+
+// TestDeepSchema has a footer whose columns are nested so deep that going down
+// into them would take more stack than there is.
+func TestDeepSchema(t *testing.T) {
+	for depth, want := range map[int]string{
+		300:       "its columns are nested more than 200 deep",
+		3_000_000: "its columns are nested more than 200 deep",
+	} {
+		footer := []byte{0x15, 2, 0x19, 0xfc} // version, schema: a list of structs
+		footer = binary.AppendUvarint(footer, uint64(depth)+1)
+		for range depth {
+			footer = append(footer, 0x35, 2, 0x18, 1, 'g', 0x15, 2, 0) // optional, name, one child
+		}
+		footer = append(footer, 0x15, 12, 0x25, 2, 0x18, 1, 'x', 0, 0x16, 0, 0x19, 0x0c, 0)
+		data := binary.LittleEndian.AppendUint32(append([]byte("PAR1"), footer...), uint32(len(footer)))
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "m.parquet"), append(data, "PAR1"...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := readRows(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d: got %v", depth, err)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
@@ -190,6 +191,14 @@ func (col *Column) exprType() types.Type {
 		return col.shape.exprType()
 	}
 	return exprTypes[col.Type]
+}
+
+// signature spells all that exprType depends on.
+func (col *Column) signature() string {
+	if col.shape != nil {
+		return col.shape.signature()
+	}
+	return strconv.Itoa(int(col.Type))
 }
 
 // resultType is the type of an expression's values as fields see it; false for

@@ -182,9 +182,9 @@ func (c *compiler) expression(x *source, t *boundTable, m *Mapping) (*expression
 	out := &expression{program: x.program}
 	for _, name := range x.names {
 		v := variable{name: name.path, slot: slotNone}
-		typ := types.Type(types.Any)
+		typ, spelled := types.Type(types.Any), ""
 		if col, ok := t.resolve(name.path); ok {
-			typ = col.exprType()
+			typ, spelled = col.exprType(), col.signature()
 			v.slot, v.constant = m.bind(col)
 			if v.slot >= 0 && col.shape != nil {
 				m.whole[v.slot] = true
@@ -192,7 +192,7 @@ func (c *compiler) expression(x *source, t *boundTable, m *Mapping) (*expression
 		}
 		out.variables = append(out.variables, v)
 		env[name.path] = typ
-		fmt.Fprintf(&signature, "%s\x00", typ)
+		signature.WriteString(spelled + ";")
 	}
 	result, known := x.checked[signature.String()]
 	if !known {

@@ -1,8 +1,10 @@
 package extract
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -34,16 +36,28 @@ type ChangedError struct{ Path string }
 func (e *ChangedError) Error() string { return e.Path + ": " + ErrChanged.Error() }
 func (e *ChangedError) Unwrap() error { return ErrChanged }
 
-// sourceFile is a local file as it was when the source was opened.
+// sourceFile is a local file, or one in a bucket, as it was when the source was
+// opened.
 type sourceFile struct {
-	path    string // for opening
+	path    string // for opening, and for the folders that it lies in
 	name    string // for people
 	size    int64
 	modTime time.Time
+	object  *object // nil: a local file
 }
 
-// open opens the file, provided that it is still the same one.
-func (f *sourceFile) open() (*os.File, error) {
+// content is what a file holds.
+type content interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// open opens the file, provided that it is still the same one. What is read of
+// a bucket is read until ctx ends.
+func (f *sourceFile) open(ctx context.Context) (content, error) {
+	if f.object != nil {
+		return f.openObject(ctx), nil
+	}
 	file, err := os.Open(f.path)
 	if err != nil {
 		return nil, &FileError{Path: f.name, Err: plainError(err)}
@@ -62,8 +76,12 @@ func (f *sourceFile) same(info fs.FileInfo) bool {
 	return info.Size() == f.size && info.ModTime().Equal(f.modTime)
 }
 
-// unchanged returns an error if the file is no longer what it was.
+// unchanged returns an error if the file is no longer what it was. Of an object
+// no other version is ever read.
 func (f *sourceFile) unchanged() error {
+	if f.object != nil {
+		return nil
+	}
 	info, err := os.Stat(f.path)
 	if err != nil || !f.same(info) {
 		return &ChangedError{f.name}
@@ -81,30 +99,49 @@ func plainError(err error) error {
 }
 
 // resolveFiles finds the files of patterns, which are files, folders (every
-// *.parquet below) or globs, relative to dir. It returns them in order of
-// their paths, each once, and reports every pattern that yields nothing.
-func resolveFiles(dir string, patterns []string) (files []*sourceFile, errs []error) {
+// *.parquet below) or globs, relative to dir, or addresses of these in buckets.
+// It returns them in order of their paths, each once, and reports every pattern
+// that yields nothing.
+func resolveFiles(ctx context.Context, dir string, patterns []string, buckets *buckets) (files []*sourceFile, errs []error) {
 	seen := map[string]bool{}
 	for _, pattern := range patterns {
-		paths, err := resolvePattern(dir, pattern)
+		found, err := resolve(ctx, dir, pattern, buckets)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		for _, p := range paths {
-			if seen[p] {
-				continue
+		for _, f := range found {
+			if !seen[f.place()] {
+				files = append(files, f)
 			}
-			seen[p] = true
-			f, err := statFile(dir, p)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			files = append(files, f)
+			seen[f.place()] = true
 		}
 	}
 	slices.SortFunc(files, func(a, b *sourceFile) int { return strings.Compare(a.path, b.path) })
 	return files, errs
+}
+
+// place tells files of one path in different stores apart.
+func (f *sourceFile) place() string {
+	if f.object != nil {
+		return f.object.bucket.root() + " " + f.path
+	}
+	return f.path
+}
+
+func resolve(ctx context.Context, dir, pattern string, buckets *buckets) (files []*sourceFile, err error) {
+	if isAddress(pattern) {
+		return buckets.resolve(ctx, pattern)
+	}
+	paths, err := resolvePattern(dir, pattern)
+	errs := []error{err}
+	for _, p := range paths {
+		f, err := statFile(dir, p)
+		if err == nil {
+			files = append(files, f)
+		}
+		errs = append(errs, err)
+	}
+	return files, errors.Join(errs...)
 }
 
 func statFile(dir, p string) (*sourceFile, error) {
@@ -133,9 +170,6 @@ func displayName(dir, p string) string {
 func resolvePattern(dir, pattern string) ([]string, error) {
 	fail := func(problem, try string) error {
 		return &FileError{Path: pattern, Err: errors.New(problem), Try: try}
-	}
-	if strings.Contains(pattern, "://") {
-		return nil, fail("addresses are not available for this source", "name a local file, folder or glob")
 	}
 	full := pattern
 	if !filepath.IsAbs(full) {

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -42,10 +43,10 @@ func TestResolveFiles(t *testing.T) {
 		{"Err empty glob", []string{"x/*.csv"}, "", "read x/*.csv: no file matches"},
 		{"Err empty folder", []string{"empty"}, "", "read empty: the folder holds no *.parquet files"},
 		{"Err bad glob", []string{"x/[a"}, "", "read x/[a: syntax error in pattern"},
-		{"Err bucket", []string{"s3://b/x"}, "", "read s3://b/x: addresses are not available for this source"},
+		{"Err address", []string{"ftp://b/x"}, "", "read ftp://b/x: there are no addresses of this kind"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			files, errs := resolveFiles(dir, c.patterns)
+			files, errs := resolveFiles(context.Background(), dir, c.patterns, newBuckets(0, retryPolicy{}, nil))
 			var names []string
 			for _, f := range files {
 				names = append(names, f.name)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
@@ -24,7 +23,7 @@ const (
 var errEncrypted = errors.New("the file is encrypted")
 
 // openFooter reads and checks a file's footer. The reader does not own file.
-func openFooter(f *os.File, size, maxPage int64) (rdr *file.Reader, err error) {
+func openFooter(f io.ReaderAt, size, maxPage int64) (rdr *file.Reader, err error) {
 	defer recoverTo(&err)
 	if err := checkTail(f, size); err != nil {
 		return nil, err
@@ -33,7 +32,10 @@ func openFooter(f *os.File, size, maxPage int64) (rdr *file.Reader, err error) {
 	props.BufferedStreamEnabled = true
 	props.BufferSize = 256 << 10
 	props.MaxCompressedPageSize, props.MaxUncompressedPageSize = maxPage, maxPage
-	rdr, err = file.NewParquetReader(f, file.WithReadProps(props))
+	if err := checkSchema(f, size); err != nil {
+		return nil, err
+	}
+	rdr, err = file.NewParquetReader(io.NewSectionReader(f, 0, size), file.WithReadProps(props))
 	if err != nil {
 		return nil, fmt.Errorf("read its footer: %w", err)
 	}
@@ -66,6 +68,30 @@ func checkTail(f io.ReaderAt, size int64) error {
 		return errors.New("it does not end with PAR1: it was cut off, or is still being written")
 	case length > size-tailSize-int64(len(magic)) || length > footerLimit:
 		return fmt.Errorf("its footer claims %d of the file's %d bytes: the file is damaged", length, size)
+	}
+	return nil
+}
+
+// maxSchemaDepth bounds schemas: everything that looks at one goes down into
+// it, and there is only so much stack.
+const maxSchemaDepth = 200
+
+// checkSchema looks at how deep a file's schema is before it is built.
+func checkSchema(f io.ReaderAt, size int64) error {
+	tail := make([]byte, tailSize)
+	if _, err := f.ReadAt(tail, size-tailSize); err != nil {
+		return err
+	}
+	footer := make([]byte, binary.LittleEndian.Uint32(tail))
+	if _, err := f.ReadAt(footer, size-tailSize-int64(len(footer))); err != nil {
+		return err
+	}
+	p := thriftParser{rest: footer}
+	switch depth := p.schemaDepth(); {
+	case depth > maxSchemaDepth:
+		return fmt.Errorf("its columns are nested more than %d deep", maxSchemaDepth)
+	case p.bad || p.short:
+		return errors.New("read its footer: it is malformed")
 	}
 	return nil
 }

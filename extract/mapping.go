@@ -359,15 +359,20 @@ func (m *Mapping) payload(row []Value) string {
 // has what is mapped of the element.
 func (m *Mapping) payloadOf(row []Value, s *Scratch) string {
 	object := make(map[string]json.RawMessage, len(row))
-	add := func(name string, v Value) { object[name] = appendJSON(nil, validText(v)) }
+	add := func(name string, v Value, ofElement bool) {
+		if m.list != nil && !ofElement {
+			name = rowName + "." + name
+		}
+		object[name] = appendJSON(nil, validText(v))
+	}
 	for i, v := range row {
 		if m.Columns[i].shape == nil && (m.list == nil || i != m.list.slot) || m.whole[i] {
-			add(m.Columns[i].Name, v)
+			add(m.Columns[i].Name, v, false)
 		}
 	}
 	for i, d := range m.derived {
 		if m.list == nil || slotDerived-i != m.list.slot {
-			add(d.name, s.derived[i])
+			add(d.name, s.derived[i], d.slot == slotElement)
 		}
 	}
 	out, err := json.Marshal(object)

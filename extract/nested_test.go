@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/schema"
@@ -253,7 +251,9 @@ func TestNestedRejects(t *testing.T) {
 	if rows != len(want) {
 		t.Errorf("got %d rows", rows)
 	}
-	if got := all[0].Rejects[0].Payload; got != `{"agent_id":null,"agent_name":null,"agent_username":null,"at":"2024-03-01","author_id":null,"author_name":null,"author_username":null,"body":null,"changed_at":null,"deleted":null,"id":3,"kind":null,"row.id":null,"sequence":null}` && !strings.Contains(got, `"at":"2024-03-01"`) {
+	payload := `{"agent_id":null,"agent_name":null,"agent_username":null,"at":"2024-03-01","author_id":null,"author_name":null,"author_username":null,` +
+		`"body":null,"changed_at":null,"deleted":null,"id":3,"kind":null,"row.id":null,"sequence":null}`
+	if got := all[0].Rejects[0].Payload; got != payload {
 		t.Errorf("got payload %s", got)
 	}
 }
@@ -364,7 +364,10 @@ func writeLevels(t *testing.T, path string, root *schema.GroupNode, def int16) {
 		t.Fatal(err)
 	}
 	w := file.NewParquetWriter(f, root)
-	g := w.AppendRowGroup()
+	g, err := w.AppendRowGroupChecked()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		values     []string
 		defs, reps []int16
@@ -492,9 +495,6 @@ func TestNestedTypes(t *testing.T) {
 		`{"b":null,"i":null,"u":null,"f":null,"d":null,"s":null,"at":null,"wall":null,"day":null,"fixed":null,"clock":null}]`
 	if d := cmp.Diff(want, values[len(values)-1]); d != "" {
 		t.Error(d)
-	}
-	if _, err := array.TableFromJSON(memory.DefaultAllocator, arrow.NewSchema(fields, nil), []string{"[]"}); err != nil {
-		t.Fatal(err)
 	}
 }
 

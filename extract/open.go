@@ -17,6 +17,20 @@ type opener struct {
 	errs    []error
 }
 
+// mistakes are all errors, unless files could not be read for now: then others
+// may only follow from that.
+func (o *opener) mistakes(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := errors.Join(o.errs...)
+	var down *SourceUnavailable
+	if errors.As(err, &down) {
+		return down
+	}
+	return err
+}
+
 // sets opens the files of the sets of one kind.
 func (o *opener) sets(ctx context.Context, kind string, sets []Set, specs []fieldSpec, extra []ExtraField) (all []*parquetFile) {
 	for i, set := range sets {
@@ -59,7 +73,7 @@ func checkSet(c *compiler, set Set) {
 // files reads the footers of a set's files.
 func (o *opener) files(ctx context.Context, c *compiler, set Set) (opened []*parquetFile) {
 	checkSet(c, set)
-	files, errs := resolveFiles(o.cfg.Dir, set.Files)
+	files, errs := resolveFiles(ctx, o.cfg.Dir, set.Files, o.buckets)
 	c.errs = append(c.errs, errs...)
 	for _, f := range files {
 		if ctx.Err() != nil {
@@ -67,7 +81,7 @@ func (o *opener) files(ctx context.Context, c *compiler, set Set) (opened []*par
 		}
 		p := &parquetFile{sourceFile: f, set: c.kind, origin: o.origins}
 		o.origins++
-		columns, err := p.readFooter(o.maxPage)
+		columns, err := p.readFooter(ctx, o.maxPage)
 		if err != nil {
 			c.errs = append(c.errs, err)
 			continue
@@ -98,12 +112,12 @@ type leafInfo struct {
 }
 
 // readFooter returns the file's columns.
-func (f *parquetFile) readFooter(maxPage int64) (columns []Column, err error) {
-	open, err := f.openReader(maxPage)
+func (f *parquetFile) readFooter(ctx context.Context, maxPage int64) (columns []Column, err error) {
+	open, err := f.openReader(ctx, maxPage)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(f.fault(err), open.file.Close()) }()
+	defer func() { err = errors.Join(open.fault(err), open.file.Close()) }()
 	defer recoverTo(&err)
 	meta := open.rdr.MetaData()
 	f.leaves = make([]leafInfo, meta.Schema.NumColumns())

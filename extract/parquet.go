@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -24,16 +25,21 @@ type ParquetConfig struct {
 	Tmp           string           // where what exceeds it goes; empty: the system's folder
 	Now           func() time.Time // the run's clock; nil: time.Now
 	KeepPayload   bool             // rejects carry the row's mapped columns
+	Log           *slog.Logger     // told of reading that is tried again; nil: nobody
+
+	policy retryPolicy // tests set it; zero: the default
 }
 
-// Parquet is a source of transcripts in local Parquet files. Its files, their
-// footers and the mapping of their columns have been checked.
+// Parquet is a source of transcripts in Parquet files, local ones or in buckets.
+// Its files, their footers and the mapping of their columns have been checked.
+// It has to be closed.
 type Parquet struct {
 	cfg      ParquetConfig
 	messages []*parquetFile
 	others   []*parquetFile // of the conversations sets
 	agents   []*parquetFile
 	lookups  []*parquetFile
+	buckets  *buckets
 	maxPage  int64
 	rejects  []Reject // rows of the directory
 
@@ -49,8 +55,9 @@ const minPageLimit = 128 << 20
 
 // OpenParquet resolves the files of all sets, reads their footers, compiles
 // the mappings and reads the lookups. It reports all mistakes at once: the
-// error joins [MappingError]s and [FileError]s.
-func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
+// error joins [MappingError]s and [FileError]s; a bucket that cannot be reached
+// for a while is a [SourceUnavailable].
+func OpenParquet(ctx context.Context, cfg ParquetConfig) (_ *Parquet, err error) {
 	if cfg.Memory <= 0 {
 		cfg.Memory = defaultMemory
 	}
@@ -63,6 +70,12 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
 		cfg.Now = time.Now
 	}
 	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: cfg.Memory}
+	p.buckets = newBuckets(cfg.Memory, cfg.policy, cfg.Log)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
 	o := opener{Parquet: p, latest: latestAt(cfg.Now())}
 	pending := o.openLookups(ctx, cfg.Lookups)
 	p.messages = o.sets(ctx, SetMessages, cfg.Messages, messageFields, cfg.Extra)
@@ -74,7 +87,7 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
 	for _, l := range pending {
 		o.compileLookup(l)
 	}
-	if err := errors.Join(o.errs...); err != nil {
+	if err := o.mistakes(ctx); err != nil {
 		return nil, err
 	}
 	for _, l := range pending {
@@ -84,6 +97,9 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (*Parquet, error) {
 	}
 	return p, ctx.Err()
 }
+
+// Close ends the connections to buckets. Readers must have been closed.
+func (p *Parquet) Close() error { return p.buckets.close() }
 
 // RowCount is the number of rows of messages according to the footers.
 func (p *Parquet) RowCount() (rows int64) {
@@ -181,7 +197,7 @@ func (d *directory) add(a DirectoryAgent) {
 // eachRow opens all rows of a file, one after the other, and calls what each
 // returns with what they hold.
 func (f *parquetFile) eachRow(ctx context.Context, maxPage int64, s *Scratch, each func(group int, number int64) elementFunc) error {
-	file, err := f.openReader(maxPage)
+	file, err := f.openReader(ctx, maxPage)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SourceUnavailable says that the source's database cannot be used for now:
-// running again later may succeed.
-type SourceUnavailable struct{ Err error }
+// SourceUnavailable says that the source's database or bucket cannot be used for
+// now: running again later may succeed.
+type SourceUnavailable struct {
+	From string // the file in a bucket; empty: Postgres
+	Err  error
+}
 
-func (e *SourceUnavailable) Error() string { return fmt.Sprintf("read from Postgres: %v", e.Err) }
+func (e *SourceUnavailable) Error() string {
+	if e.From != "" {
+		return fmt.Sprintf("read %s: %v", e.From, e.Err)
+	}
+	return fmt.Sprintf("read from Postgres: %v", e.Err)
+}
 func (e *SourceUnavailable) Unwrap() error { return e.Err }
 
 // SchemaChanged says that a set's table, or what its query yields, became

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/apache/arrow-go/v18/parquet/file"
 )
@@ -24,21 +23,31 @@ type parquetFile struct {
 // openFile is a Parquet file being read by one goroutine.
 type openFile struct {
 	*parquetFile
-	file    *os.File
+	file    content
 	rdr     *file.Reader
 	maxPage int64
 }
 
-func (f *parquetFile) openReader(maxPage int64) (*openFile, error) {
-	file, err := f.open()
+func (f *parquetFile) openReader(ctx context.Context, maxPage int64) (*openFile, error) {
+	file, err := f.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rdr, err := openFooter(file, f.size, maxPage)
+	open := &openFile{f, file, nil, maxPage}
+	open.rdr, err = openFooter(file, f.size, maxPage)
 	if err != nil {
-		return nil, errors.Join(f.fault(err), file.Close())
+		return nil, errors.Join(open.fault(err), file.Close())
 	}
-	return &openFile{f, file, rdr, maxPage}, nil
+	return open, nil
+}
+
+// fault is that of the file, unless reading its object has ended for a reason
+// that explains whatever became of it.
+func (f *openFile) fault(err error) error {
+	if r, ok := f.file.(*objectReader); ok && err != nil && r.failed != nil {
+		return r.failed
+	}
+	return f.parquetFile.fault(err)
 }
 
 // fault names the file in an error. If the file changed, that explains it.

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/parquet"
@@ -127,6 +128,21 @@ func (s *shape) exprType() types.Type {
 		return types.String
 	}
 	return exprTypes[s.typ]
+}
+
+// signature spells all that exprType depends on.
+func (s *shape) signature() string {
+	switch {
+	case s.elem != nil:
+		return "[" + s.elem.signature() + "]"
+	case s.isStruct():
+		parts := make([]string, len(s.members))
+		for i, m := range s.members {
+			parts[i] = strconv.Quote(s.names[i]) + m.signature()
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	}
+	return strconv.Itoa(int(s.typ))
 }
 
 func isTime(t Type) bool { return t == TypeInstant || t == TypeWallTime || t == TypeDate }

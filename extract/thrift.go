@@ -1,6 +1,7 @@
 package extract
 
-// thriftParser reads Thrift's compact protocol as far as page headers need it.
+// thriftParser reads Thrift's compact protocol as far as page headers and
+// schemas need it.
 // After bad or short was set all results are void.
 type thriftParser struct {
 	rest  []byte
@@ -45,6 +46,53 @@ func (p *thriftParser) pageHeader() (h pageHeader) {
 		}
 	})
 	return h
+}
+
+// schemaDepth returns how deep the schema of a footer is nested. Its nodes
+// stand in a list, each before its children.
+func (p *thriftParser) schemaDepth() (deepest int) {
+	p.fields(func(id int, typ byte) {
+		if id != 2 || typ != thriftList {
+			p.skip(typ, 0)
+			return
+		}
+		var open []int32 // children that are still to come, of the nodes around
+		for n := p.listSize(); n > 0 && !p.bad && !p.short; n-- {
+			if children := p.children(); children > 0 {
+				open = append(open, children)
+				deepest = max(deepest, len(open))
+				continue
+			}
+			for len(open) > 0 {
+				last := len(open) - 1
+				if open[last]--; open[last] > 0 {
+					break
+				}
+				open = open[:last]
+			}
+		}
+	})
+	return deepest
+}
+
+func (p *thriftParser) listSize() uint64 {
+	n := uint64(p.byte() >> 4)
+	if n == 15 {
+		n = p.varint()
+	}
+	return n
+}
+
+// children returns how many children a node of a schema has.
+func (p *thriftParser) children() (n int32) {
+	p.fields(func(id int, typ byte) {
+		if id == 5 && typ == thriftI32 {
+			n = p.i32()
+			return
+		}
+		p.skip(typ, 0)
+	})
+	return n
 }
 
 // firstI32 returns field 1 of a struct.

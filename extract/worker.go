@@ -36,8 +36,7 @@ type worker struct {
 
 	open         *openFile
 	group        int
-	row          []Value // being unfolded
-	number       int64   // of the row within the file
+	number       int64 // of the row within the file
 	eachMessage  elementFunc
 	eachOther    elementFunc
 	filtered     map[string]int // rows that where left out, by conversation
@@ -69,7 +68,7 @@ func (w *worker) unit(ctx context.Context, u unit) error {
 		if err := w.closeFile(); err != nil {
 			return err
 		}
-		open, err := u.file.openReader(w.maxPage)
+		open, err := u.file.openReader(ctx, w.maxPage)
 		if err != nil {
 			return err
 		}

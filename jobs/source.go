@@ -69,7 +69,7 @@ func (e *Execution) openParquet(ctx context.Context) (Source, error) {
 	source, err := extract.OpenParquet(ctx, extract.ParquetConfig{
 		Dir: e.Spec.Dir, Messages: p.Messages, Conversations: sets(p.Conversations), Agents: sets(p.Agents),
 		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Memory: int64(p.Memory), Tmp: p.Tmp,
-		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload,
+		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload, Log: e.Log,
 	})
 	return parquetSource{source}, err
 }
@@ -88,7 +88,10 @@ func (p parquetSource) Transcripts(ctx context.Context, from extract.Position) (
 	return p.Parquet.Transcripts(ctx, from)
 }
 
-func (p parquetSource) Close() {}
+func (p parquetSource) Close() {
+	// Everything has been read: what closing could still tell changes nothing.
+	_ = p.Parquet.Close()
+}
 
 func (e *Execution) openPostgres(ctx context.Context) (Source, error) {
 	p := e.Spec.Source.Postgres
