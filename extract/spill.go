@@ -89,13 +89,13 @@ func (s *spillFile) read(x extent) ([]byte, error) {
 
 // The names in a private folder. The lock is held as long as its process lives.
 const (
-	spillPattern = "chatbackfill-*"
+	spillPattern = "chatbackfill-rows-*"
 	spillLock    = "lock"
 	spillRows    = "rows"
 )
 
 func (s *spillFile) create() (err error) {
-	s.dir, err = os.MkdirTemp(s.parent, fmt.Sprintf("chatbackfill-%d-*", os.Getpid()))
+	s.dir, err = os.MkdirTemp(s.parent, fmt.Sprintf("chatbackfill-rows-%d-*", os.Getpid()))
 	if err != nil {
 		return err
 	}
@@ -146,8 +146,17 @@ func removeStale(parent string, now time.Time) {
 	}
 	for _, dir := range dirs {
 		if isStale(dir, now) {
-			os.RemoveAll(dir)
+			removeSpill(dir)
 		}
+	}
+}
+
+// removeSpill removes a private folder with the files that this program makes in
+// one. A folder that has anything else is somebody else's, and stays.
+func removeSpill(dir string) {
+	for _, name := range []string{spillRows, spillLock + ".new", spillLock, ""} {
+		// What cannot be removed is tried again by the next run.
+		_ = os.Remove(filepath.Join(dir, name))
 	}
 }
 

@@ -68,12 +68,14 @@ func TestRemoveStale(t *testing.T) {
 		}
 		return dir
 	}
-	dead := mk("chatbackfill-99999-1", 0, spillLock, spillRows)
-	starting := mk("chatbackfill-99999-2", 0)
-	old := mk("chatbackfill-99999-3", 2*staleAge)
+	dead := mk("chatbackfill-rows-99999-1", 0, spillLock, spillRows)
+	starting := mk("chatbackfill-rows-99999-2", 0)
+	old := mk("chatbackfill-rows-99999-3", 2*staleAge)
 	other := mk("something-else", 2*staleAge, spillLock)
+	namesake := mk("chatbackfill-notes", 2*staleAge)
+	foreign := mk("chatbackfill-rows-99999-4", 2*staleAge, "notes.txt")
 	removeStale(parent, time.Now())
-	for dir, want := range map[string]bool{live.dir: true, dead: false, starting: true, old: false, other: true} {
+	for dir, want := range map[string]bool{live.dir: true, dead: false, starting: true, old: false, other: true, namesake: true, foreign: true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s is there: %v", filepath.Base(dir), err == nil)
 		}
