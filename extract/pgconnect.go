@@ -34,7 +34,7 @@ func parseDSN(dsn string, log *slog.Logger) (*pgxpool.Config, error) {
 		return nil, dsnFault(err)
 	}
 	mode := sslModeKey.FindStringSubmatch(dsn)
-	switch remote := remoteHosts(config.ConnConfig); {
+	switch remote := RemoteHosts(config.ConnConfig); {
 	case len(remote) == 0:
 	case mode == nil:
 		if config, err = pgxpool.ParseConfig(withVerifyFull(dsn)); err != nil {
@@ -86,8 +86,9 @@ func withVerifyFull(dsn string) string {
 	return dsn + "?" + mode
 }
 
-// remoteHosts are the servers that are not on this machine.
-func remoteHosts(config *pgx.ConnConfig) (remote []string) {
+// RemoteHosts are the servers of a configuration that are not on this machine:
+// connections to them verify the server's name unless the DSN says otherwise.
+func RemoteHosts(config *pgx.ConnConfig) (remote []string) {
 	hosts := []string{config.Host}
 	for _, f := range config.Fallbacks {
 		hosts = append(hosts, f.Host)

@@ -6,13 +6,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // parsePostgres returns how to connect to the store that a DSN names. No error
@@ -29,7 +30,7 @@ func parsePostgres(dsn string, log *slog.Logger) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	if remote := remoteHosts(config); len(remote) > 0 {
+	if remote := extract.RemoteHosts(config); len(remote) > 0 {
 		mode := sslMode(query)
 		if mode == "" {
 			query.Set("sslmode", "verify-full")
@@ -85,22 +86,6 @@ func sslMode(query url.Values) string {
 		return "require"
 	}
 	return os.Getenv("PGSSLMODE")
-}
-
-// remoteHosts are the servers that are not on this machine.
-func remoteHosts(config *pgx.ConnConfig) (remote []string) {
-	hosts := []string{config.Host}
-	for _, f := range config.Fallbacks {
-		hosts = append(hosts, f.Host)
-	}
-	for _, host := range hosts {
-		ip, err := netip.ParseAddr(host)
-		local := strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || err == nil && ip.IsLoopback()
-		if !local {
-			remote = append(remote, host)
-		}
-	}
-	return remote
 }
 
 func configure(config *pgx.ConnConfig) {

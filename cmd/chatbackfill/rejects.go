@@ -60,13 +60,19 @@ func rejectIDs(args []string) ([]int64, error) {
 	return ids, nil
 }
 
+// loadRejects reads the arguments that rejectArgs checks: a job file, and the ids
+// of rejects into a filter.
+func (a *app) loadRejects(args []string, f *jobs.RejectFilter) (spec *jobs.Spec, err error) {
+	if f.IDs, err = rejectIDs(args[1:]); err != nil {
+		return nil, err
+	}
+	return a.loadSpec(args[0])
+}
+
 // withRejects calls do with the selected rejects of a job.
 func (a *app) withRejects(ctx context.Context, args []string, f jobs.RejectFilter, do func(spec *jobs.Spec, found []jobs.StoredReject) error) error {
-	spec, err := a.loadSpec(args[0])
+	spec, err := a.loadRejects(args, &f)
 	if err != nil {
-		return err
-	}
-	if f.IDs, err = rejectIDs(args[1:]); err != nil {
 		return err
 	}
 	return jobs.WithState(ctx, spec, func(j *jobs.JobState) error {
@@ -224,11 +230,8 @@ func (a *app) rejectsSettle(name, state, short string) *cobra.Command {
 		Short: short,
 		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := a.loadSpec(args[0])
+			spec, err := a.loadRejects(args, &f)
 			if err != nil {
-				return err
-			}
-			if f.IDs, err = rejectIDs(args[1:]); err != nil {
 				return err
 			}
 			return jobs.WithLease(c.Context(), spec, a.log, func(ctx context.Context, l *jobs.Lease) error {
@@ -252,11 +255,8 @@ func (a *app) rejectsRetry() *cobra.Command {
 		Short: "Read the conversations of open rejects again and send what is good now",
 		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := a.loadSpec(args[0])
+			spec, err := a.loadRejects(args, &f)
 			if err != nil {
-				return err
-			}
-			if f.IDs, err = rejectIDs(args[1:]); err != nil {
 				return err
 			}
 			return a.retryRejects(c.Context(), spec, f)
