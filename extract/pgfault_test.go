@@ -328,7 +328,7 @@ func TestPostgresSchemaChanges(t *testing.T) {
 
 func TestPostgresRowsFailOnContent(t *testing.T) {
 	dsn := postgrestest.New(t)
-	pgExec(t, dsn, `CREATE TABLE raw (id int, doc text)`, `INSERT INTO raw VALUES (1, 'my card is 4111')`)
+	pgExec(t, dsn, `CREATE TABLE raw (id int, doc text)`, `INSERT INTO raw VALUES (1, 'my card is CANARY')`)
 	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{
 		Query: `SELECT id AS conversation_id, timestamptz '2025-01-01' AS sent_at, 'agent' AS role, doc::int AS body FROM raw`,
 	}}})
@@ -337,7 +337,7 @@ func TestPostgresRowsFailOnContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err = r.Next(context.Background()); err == nil || strings.Contains(err.Error(), "4111") || !strings.Contains(err.Error(), "22P02") {
+	if _, err = r.Next(context.Background()); err == nil || strings.Contains(err.Error(), "CANARY") || !strings.Contains(err.Error(), "22P02") {
 		t.Errorf("got %v", err)
 	}
 }
