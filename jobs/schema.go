@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/invopop/jsonschema"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -26,6 +28,7 @@ func Schema() ([]byte, error) {
 	for _, definition := range schema.Definitions {
 		allowShortForms(definition)
 	}
+	nameDefaults(schema.Definitions, reflect.ValueOf(defaultSpec()))
 	data, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode JSON Schema of job files: %w", err)
@@ -122,4 +125,62 @@ func described(p *jsonschema.Schema, alternatives ...*jsonschema.Schema) *jsonsc
 	description := p.Description
 	p.Description = ""
 	return &jsonschema.Schema{Description: description, AnyOf: alternatives}
+}
+
+// defaultSpec is a job file in which nothing is said, with either kind of
+// source and of destination.
+func defaultSpec() Spec {
+	spec := Spec{
+		Source:      SourceSpec{Postgres: &PostgresSpec{}, Parquet: &ParquetSpec{}},
+		Destination: DestinationSpec{Segment: &SegmentSpec{}, File: &FileSpec{}},
+	}
+	spec.setDefaults()
+	spec.Source.Postgres.setDefaults()
+	spec.Source.Parquet.setDefaults()
+	spec.Destination.Segment.setDefaults()
+	spec.Destination.File.setDefaults()
+	return spec
+}
+
+// nameDefaults gives the keys in the definition of v's type the defaults that v
+// has, and those of the definitions below it.
+func nameDefaults(definitions jsonschema.Definitions, v reflect.Value) {
+	definition := definitions[v.Type().Name()]
+	for _, field := range specFields(v.Type()) {
+		value := v.FieldByIndex(field.index)
+		if value.Kind() == reflect.Pointer {
+			value = value.Elem()
+		}
+		if value.Kind() == reflect.Struct && definitions[value.Type().Name()] != nil {
+			nameDefaults(definitions, value)
+		} else if d := defaultOf(value, field.tag.Get("zero")); d != nil {
+			definition.Properties.Value(field.key).Default = d
+		}
+	}
+}
+
+// defaultOf is a default as a job file would spell it; nil: there is none.
+func defaultOf(v reflect.Value, zero string) any {
+	switch {
+	case !v.IsValid() || v.IsZero() && zero == "" && v.Kind() != reflect.Bool:
+		return nil
+	case v.IsZero() && zero != "":
+		return zero
+	}
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		text := value.String()
+		for _, nothing := range []string{"0s", "0m"} {
+			if before, _ := strings.CutSuffix(text, nothing); strings.TrimRight(before, "hm") != before {
+				text = before
+			}
+		}
+		return text
+	case Percent:
+		return fmt.Sprintf("%g%%", 100*float64(value))
+	case Size:
+		return strings.ReplaceAll(humanize.Bytes(uint64(value)), " ", "")
+	default:
+		return value
+	}
 }

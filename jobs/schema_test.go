@@ -84,7 +84,7 @@ func readYAML(t *testing.T, file string) any {
 }
 
 // schemaKeywords are the keywords that check understands, or that say nothing about values.
-var schemaKeywords = []string{"$schema", "$id", "$defs", "$ref", "title", "description", "type", "properties", "additionalProperties", "required", "items", "anyOf", "enum", "const", "pattern"}
+var schemaKeywords = []string{"$schema", "$id", "$defs", "$ref", "title", "default", "description", "type", "properties", "additionalProperties", "required", "items", "anyOf", "enum", "const", "pattern"}
 
 func (s *testSchema) check(schema map[string]any, value any, path string) []string {
 	var problems []string

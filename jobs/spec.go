@@ -23,18 +23,18 @@ type Spec struct {
 	File string `yaml:"-"` // as given
 	Dir  string `yaml:"-"` // absolute: the folder that paths in the file are relative to
 
-	Name         string           `yaml:"name" jsonschema:"required" jsonschema_description:"Name of the job: letters, digits, - _ and dots"`
+	Name         string           `yaml:"name" jsonschema:"required" jsonschema_description:"Letters, digits, -, _ and dots. With the destination's label the key of everything that is remembered"`
 	Namespace    string           `yaml:"namespace" jsonschema_description:"Root of the events' ids. Default: the name"`
-	Schedule     string           `yaml:"schedule" jsonschema_description:"Cron expression of five fields, for chatbackfill schedule"`
+	Schedule     string           `yaml:"schedule" jsonschema_description:"When chatbackfill schedule runs the job: a cron expression of five fields"`
 	Timezone     string           `yaml:"timezone" jsonschema_description:"IANA time zone of the schedule"`
-	CatchUp      bool             `yaml:"catch_up" jsonschema_description:"Make up for slots that were missed by one run"`
+	CatchUp      bool             `yaml:"catch_up" jsonschema_description:"One run makes up for slots that were missed"`
 	Source       SourceSpec       `yaml:"source" jsonschema:"required"`
 	Conversation ConversationSpec `yaml:"conversation"`
 	Destination  DestinationSpec  `yaml:"destination" jsonschema:"required"`
-	State        StateRef         `yaml:"state" jsonschema_description:"Where the job's state is kept: sqlite:PATH or postgres://…"`
-	Ledger       bool             `yaml:"ledger" jsonschema_description:"Record every delivered event; off: only the position"`
+	State        StateRef         `yaml:"state" jsonschema_description:"Where it is remembered what was delivered: sqlite:PATH or postgres://…. Default: sqlite:NAME.state.db beside the job file; in Kubernetes it has to be spelled out"`
+	Ledger       bool             `yaml:"ledger" jsonschema_description:"Remember every delivered event. off: only the position; the job has one pass, resumed until it is done, and nothing waits"`
 	Rejects      RejectsSpec      `yaml:"rejects"`
-	Drain        time.Duration    `yaml:"drain" jsonschema_description:"How long batches in flight may take when a run is told to stop"`
+	Drain        time.Duration    `yaml:"drain" jsonschema_description:"How long what is under way may take when a run is told to stop"`
 	Alerts       AlertsSpec       `yaml:"alerts"`
 }
 
@@ -46,11 +46,11 @@ type SourceSpec struct {
 
 // SetsSpec are the sets of a source.
 type SetsSpec struct {
-	Preset        string                `yaml:"preset" jsonschema_description:"NAME@VERSION, or the path of a preset"`
-	Messages      []extract.Set         `yaml:"messages"`
-	Conversations *extract.Set          `yaml:"conversations"`
-	Agents        *extract.Set          `yaml:"agents"`
-	Lookups       map[string]LookupSpec `yaml:"lookups" jsonschema_description:"Small tables kept in memory for lookup(NAME, key)"`
+	Preset        string                `yaml:"preset" jsonschema_description:"A mapping that ships with the program, NAME@VERSION, or the path of one"`
+	Messages      []extract.Set         `yaml:"messages" jsonschema_description:"A set of message rows, or a list of sets"`
+	Conversations *extract.Set          `yaml:"conversations" jsonschema_description:"A set with a row for each conversation"`
+	Agents        *extract.Set          `yaml:"agents" jsonschema_description:"A set with a row for each agent; completes names"`
+	Lookups       map[string]LookupSpec `yaml:"lookups" jsonschema_description:"Small sets kept in memory, in which lookup(NAME, key) finds rows"`
 }
 
 // LookupSpec is a set that expressions look rows up in by their key.
@@ -61,7 +61,7 @@ type LookupSpec struct {
 
 // PostgresSpec is a Postgres database as the source.
 type PostgresSpec struct {
-	DSN      Secret `yaml:"dsn" jsonschema:"required" jsonschema_description:"Connection string; best ${NAME} or file:/path"`
+	DSN      Secret `yaml:"dsn" jsonschema:"required" jsonschema_description:"Connection string; best ${NAME} or file:/path. Off the loopback sslmode=verify-full unless it names another"`
 	SetsSpec `yaml:",inline"`
 	Settle   time.Duration `yaml:"settle" jsonschema_description:"How old a row has to be to be read"`
 	Overlap  time.Duration `yaml:"overlap" jsonschema_description:"How far a pass looks back behind the end of the one before"`
@@ -71,26 +71,26 @@ type PostgresSpec struct {
 // ParquetSpec are Parquet files as the source.
 type ParquetSpec struct {
 	SetsSpec `yaml:",inline"`
-	Lookback time.Duration `yaml:"lookback" zero:"all" jsonschema_description:"No conversation lasts longer than this"` // 0: all
-	Memory   Size          `yaml:"memory" jsonschema_description:"Memory for grouping rows; beyond it temporary files are used"`
-	Tmp      string        `yaml:"tmp" jsonschema_description:"Folder of temporary files"` // empty: the system's
+	Lookback time.Duration `yaml:"lookback" zero:"all" jsonschema_description:"Your promise that no conversation lasts longer; older files are not read to complete one"` // 0: all
+	Memory   Size          `yaml:"memory" jsonschema_description:"Memory for putting rows together; beyond it temporary files are used"`
+	Tmp      string        `yaml:"tmp" jsonschema_description:"Folder of temporary files, which are private and gone after the run. Default: the system's"` // empty: the system's
 }
 
 // ConversationSpec says what events conversations become.
 type ConversationSpec struct {
 	Agent        transform.Attribution    `yaml:"agent" jsonschema:"enum=handling,enum=first_responder,enum=last_responder,enum=assignee,enum=none" jsonschema_description:"Whom events are attributed to"`
-	WaitForAgent time.Duration            `yaml:"wait_for_agent" jsonschema_description:"How long an event waits for its agent; 0s: not at all"`
-	Bots         transform.Inclusion      `yaml:"bots" jsonschema:"enum=include,enum=exclude"`
-	Outbound     transform.Inclusion      `yaml:"outbound" jsonschema:"enum=include,enum=exclude" jsonschema_description:"Conversations in which no customer wrote"`
-	Identity     transform.IdentityPolicy `yaml:"identity" jsonschema:"enum=reject,enum=anonymous" jsonschema_description:"What becomes of conversations whose customer is unknown"`
-	MessageBody  transform.BodyPolicy     `yaml:"message_body" jsonschema:"enum=include,enum=redact,enum=omit"`
-	BodyFormat   transform.BodyFormat     `yaml:"body_format" jsonschema:"enum=text,enum=html"`
+	WaitForAgent time.Duration            `yaml:"wait_for_agent" jsonschema_description:"How long an event waits for its agent. 0s: not at all"`
+	Bots         transform.Inclusion      `yaml:"bots" jsonschema:"enum=include,enum=exclude" jsonschema_description:"With exclude no events of bots"`
+	Outbound     transform.Inclusion      `yaml:"outbound" jsonschema:"enum=include,enum=exclude" jsonschema_description:"With exclude no events of conversations in which no customer wrote"`
+	Identity     transform.IdentityPolicy `yaml:"identity" jsonschema:"enum=reject,enum=anonymous" jsonschema_description:"With anonymous a conversation whose customer is unknown gets an anonymous id of its own"`
+	MessageBody  transform.BodyPolicy     `yaml:"message_body" jsonschema:"enum=include,enum=redact,enum=omit" jsonschema_description:"With redact personal data is replaced, with omit no texts are sent"`
+	BodyFormat   transform.BodyFormat     `yaml:"body_format" jsonschema:"enum=text,enum=html" jsonschema_description:"With html texts are HTML and become plain text first"`
 	Redact       map[string]string        `yaml:"redact" jsonschema_description:"Further patterns to redact: a name and a regular expression"`
-	Derived      []string                 `yaml:"derived" jsonschema:"enum=first_response_seconds,enum=response_seconds,enum=message_count,enum=customer_message_count,enum=agent_message_count,enum=agent_count,enum=message_index"`
+	Derived      []string                 `yaml:"derived" jsonschema:"enum=first_response_seconds,enum=response_seconds,enum=message_count,enum=customer_message_count,enum=agent_message_count,enum=agent_count,enum=message_index" jsonschema_description:"Further properties"`
 	Extra        map[string]extract.Field `yaml:"extra" jsonschema_description:"Further columns of messages as properties: a property and its column"`
 	Properties   map[string]any           `yaml:"properties" jsonschema_description:"Constant properties of every event"`
-	EndAfterIdle time.Duration            `yaml:"end_after_idle" jsonschema_description:"Infers an end when nobody writes for so long"` // 0: does not
-	Suppress     string                   `yaml:"suppress" jsonschema_description:"File of customers of whom nothing is sent, one id a line"`
+	EndAfterIdle time.Duration            `yaml:"end_after_idle" jsonschema_description:"Infers an end when nobody writes for so long. Default: never"` // 0: does not
+	Suppress     string                   `yaml:"suppress" jsonschema_description:"File of customers of whom nothing is sent: an id a line, or sha256: and its hash"`
 }
 
 // DestinationSpec is where events go: one of the two.
@@ -103,39 +103,39 @@ type DestinationSpec struct {
 type SegmentSpec struct {
 	Source       string         `yaml:"source" jsonschema:"required" jsonschema_description:"A name of yours for the Segment source; part of every event's id"`
 	WriteKey     Secret         `yaml:"write_key" jsonschema:"required" jsonschema_description:"Best ${NAME} or file:/path"`
-	Region       string         `yaml:"region" jsonschema:"enum=us,enum=eu"`
-	Endpoint     string         `yaml:"endpoint" jsonschema_description:"https URL used instead of a region's"`       // empty: the region's
-	Rate         float64        `yaml:"rate" zero:"unlimited" jsonschema_description:"Events a second, or unlimited"` // 0: unlimited
-	RetryFor     time.Duration  `yaml:"retry_for" jsonschema_description:"How long to retry without any event being accepted"`
+	Region       string         `yaml:"region" jsonschema:"enum=us,enum=eu" jsonschema_description:"Where the Segment workspace is"`
+	Endpoint     string         `yaml:"endpoint" jsonschema_description:"An https:// URL instead of the region's"`                                                                                   // empty: the region's
+	Rate         float64        `yaml:"rate" zero:"unlimited" jsonschema_description:"Events a second, or unlimited. Segment recommends at most 1,000 for a whole workspace, live traffic included"` // 0: unlimited
+	RetryFor     time.Duration  `yaml:"retry_for" jsonschema_description:"How long to go on trying while nothing is accepted"`
 	Integrations map[string]any `yaml:"integrations" jsonschema_description:"Sent as given with every event"`
 	Context      map[string]any `yaml:"context" jsonschema_description:"Sent as given with every event"`
 }
 
 // FileSpec is a file, or a folder of Parquet files, as the destination.
 type FileSpec struct {
-	Path   string `yaml:"path" jsonschema:"required" jsonschema_description:"Ends in .ndjson, .ndjson.gz, .ndjson.zst or .parquet"`
+	Path   string `yaml:"path" jsonschema:"required" jsonschema_description:".ndjson, .ndjson.gz or .ndjson.zst: a file, one event a line. .parquet: a folder of Parquet files"`
 	Source string `yaml:"source" jsonschema_description:"Stands for the Segment source in every event's id"`
 }
 
 // RejectsSpec says what rejects do to a conversation and to a run.
 type RejectsSpec struct {
-	Scope       string     `yaml:"scope" jsonschema:"enum=conversation,enum=row"`
+	Scope       string     `yaml:"scope" jsonschema:"enum=conversation,enum=row" jsonschema_description:"With row a row that cannot be read does not hold back its conversation"`
 	Max         RejectsMax `yaml:"max"`
-	KeepPayload bool       `yaml:"keep_payload" jsonschema_description:"Keep the content of what was rejected"`
+	KeepPayload bool       `yaml:"keep_payload" jsonschema_description:"Keep the content of what is rejected"`
 }
 
 // RejectsMax is the share of a pass above which a run halts.
 type RejectsMax struct {
-	Rows          Percent `yaml:"rows"`
-	Conversations Percent `yaml:"conversations"`
+	Rows          Percent `yaml:"rows" jsonschema_description:"A run halts when more of a pass's rows are rejected, but not for 20 or fewer"`
+	Conversations Percent `yaml:"conversations" jsonschema_description:"The same for its conversations"`
 }
 
 // AlertsSpec are URLs to call. They are secrets: whoever knows one can post.
 type AlertsSpec struct {
-	OnFailure  Secret        `yaml:"on_failure"`
-	OnRecovery Secret        `yaml:"on_recovery"`
-	OnRejects  Secret        `yaml:"on_rejects"`
-	NoRowsFor  time.Duration `yaml:"no_rows_for"` // 0: no such alert
+	OnFailure  Secret        `yaml:"on_failure" jsonschema_description:"URL that is called when a job begins to fail"`
+	OnRecovery Secret        `yaml:"on_recovery" jsonschema_description:"URL that is called when it works again"`
+	OnRejects  Secret        `yaml:"on_rejects" jsonschema_description:"URL that is called when a run leaves rejects"`
+	NoRowsFor  time.Duration `yaml:"no_rows_for" jsonschema_description:"on_failure is called when the source has had no new rows for so long"` // 0: no such alert
 }
 
 // Size is a number of bytes.
