@@ -17,6 +17,7 @@ import (
 type expression struct {
 	program   *vm.Program
 	variables []variable
+	simple    predicate // of a where: what a source can judge itself
 }
 
 // variable is a column that an expression names.

@@ -27,6 +27,7 @@ type source struct {
 	optional bool // columns that no table has are NULL
 	names    []columnName
 	locals   map[string]bool
+	simple   predicate // of a where
 	program  *vm.Program
 	checked  map[string]reflect.Type // results by the types of the columns; nil: it does not compile
 }
@@ -56,6 +57,9 @@ func (c *compiler) parseExpression(field, text string, optional bool) *source {
 	c.findNames(x, &tree.Node)
 	if len(c.errs) > before {
 		return nil
+	}
+	if field == whereName {
+		x.simpleTerms(tree.Node)
 	}
 	if x.program, err = expr.Compile(text, c.exprOptions(x, false)...); err != nil {
 		c.expressionFault(x, "", err)
@@ -202,6 +206,7 @@ func (c *compiler) expression(x *source, t *boundTable, m *Mapping) (*expression
 	if result == nil {
 		return nil, nil
 	}
+	out.simple = x.simple.bind(t, out.variables)
 	return out, result
 }
 
