@@ -2,6 +2,8 @@ package load
 
 import (
 	"errors"
+	"io/fs"
+	"syscall"
 	"time"
 )
 
@@ -52,3 +54,22 @@ func (e *Misconfigured) Error() string { return e.Problem }
 
 // Try says what a person can do about it.
 func (e *Misconfigured) Try() string { return e.Advice }
+
+// placeError turns what is wrong with the place of a destination's files into a
+// [*Misconfigured]: another place, or rights to this one, would do. What may go
+// away by itself stays as it is.
+func placeError(err error) error {
+	var place *fs.PathError
+	if !errors.As(err, &place) {
+		return err
+	}
+	for _, wrong := range []error{fs.ErrPermission, syscall.ENOTDIR, syscall.EISDIR, syscall.EROFS, syscall.ENAMETOOLONG, syscall.ELOOP} {
+		if errors.Is(err, wrong) {
+			return &Misconfigured{
+				Problem: err.Error(),
+				Advice:  "set destination.file.path to a place that this user may write to",
+			}
+		}
+	}
+	return err
+}

@@ -46,7 +46,7 @@ func OpenFile(path string, state json.RawMessage, logger *slog.Logger) (*File, e
 	}
 	file, created, err := openOrCreate(path)
 	if err != nil {
-		return nil, err
+		return nil, placeError(err)
 	}
 	d := &File{path: path, file: file, open: open, state: recorded}
 	if err := d.resume(created, state != nil, logger); err != nil {

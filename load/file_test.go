@@ -239,6 +239,7 @@ func TestFile_ErrMisconfigured(t *testing.T) {
 		occupied:                      "1 bytes that this job did not write",
 		pipe:                          "not a regular file",
 		folder + "/folder.ndjson":     "not a regular file",
+		occupied + "/events.ndjson":   "not a directory",
 		folder + "/events.json":       `"events.json"`,
 		folder + "/events.ndjson.bz2": `"events.ndjson.bz2"`,
 	} {

@@ -109,10 +109,10 @@ func OpenParquet(path string, state json.RawMessage, logger *slog.Logger) (*Parq
 	switch {
 	case gone:
 		if err := makeFolder(path); err != nil {
-			return nil, err
+			return nil, placeError(err)
 		}
 	case err != nil:
-		return nil, err
+		return nil, placeError(err)
 	case !info.IsDir():
 		return nil, &Misconfigured{
 			Problem: fmt.Sprintf("open %s: it is not a folder", path),
