@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // How a lease is kept: it runs out leaseTTL after its last renewal, and nothing
@@ -127,18 +129,24 @@ func (j *JobState) holder(ctx context.Context, shard string) (Holder, error) {
 // keep renews the lease until ctx ends.
 func (l *Lease) keep(ctx context.Context) {
 	defer close(l.stopped)
+	if err := load.Contain(func() error { return l.renewing(ctx) }); err != nil {
+		l.cancel(err)
+	}
+}
+
+// renewing returns errFenced when the lease has another owner.
+func (l *Lease) renewing(ctx context.Context) error {
 	tick := time.NewTicker(leaseRenew)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 		err := l.renew(ctx)
 		if errors.Is(err, errFenced) {
-			l.cancel(errFenced)
-			return
+			return errFenced
 		}
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("cannot renew the lease; nothing is sent until it can", "job", l.job.Name, "error", err)

@@ -165,9 +165,8 @@ func readAhead(ctx context.Context, pages Pages) <-chan pageRead {
 	ahead := make(chan pageRead)
 	go func() {
 		defer close(ahead)
-		defer containRead(ctx, ahead)
 		for {
-			page, err := pages.Next(ctx)
+			page, err := contained(func() (extract.Page, error) { return pages.Next(ctx) })
 			if err == io.EOF {
 				return
 			}

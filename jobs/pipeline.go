@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 
 	"github.com/chatbackfill/chatbackfill/load"
@@ -70,8 +71,9 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 	}
 	p.sending.Go(func() {
 		defer func() { <-p.slots }()
-		defer p.contain()
-		p.deliver(ctx, c)
+		if err := load.Contain(func() error { p.deliver(ctx, c); return nil }); err != nil {
+			p.fail(err)
+		}
 	})
 	return nil
 }
@@ -80,6 +82,12 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 func (p *pipeline) wait() error {
 	p.sending.Wait()
 	return p.failure()
+}
+
+func (p *pipeline) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = errors.Join(p.err, err)
 }
 
 func (p *pipeline) failure() error {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // Scheduler runs jobs on their schedules.
@@ -86,7 +88,7 @@ func (s *Scheduler) announce(now time.Time) {
 // Runs under way are not disturbed.
 func (s *Scheduler) Reload() {
 	for _, j := range s.jobs {
-		if err := j.read(); err != nil {
+		if err := load.Contain(j.read); err != nil {
 			s.log.Error("the job goes on as it was: its file cannot be used", "file", j.file, "error", err)
 			continue
 		}

@@ -1,12 +1,15 @@
 package jobs
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // overdueAfter is how late a slot may be before its job counts as overdue.
@@ -23,19 +26,35 @@ type health struct {
 // problem returns why the job is not ready, or "". It says nothing that whoever
 // can reach the port may not know.
 func (h *health) problem(now time.Time) string {
+	var p *load.Panic
 	switch s := h.status; {
+	case errors.As(h.trouble, &p):
+		return "looking after it panicked"
 	case h.trouble != nil:
 		return "its state store cannot be used"
 	case s == nil:
 		return "it was not looked at yet"
 	case settled(s.failedExit) && s.failedExit != ExitDone:
 		return fmt.Sprintf("its last run failed with exit code %d", s.failedExit)
-	case h.running || h.held || s.State == JobRunning || s.Slot == nil:
+	case h.running || h.held || s.State == JobRunning:
 		return ""
-	case (s.Slot.State == slotWaiting || s.Slot.State == slotRunning) && now.Sub(s.Slot.At) > overdueAfter:
-		return "it is overdue: its run of " + s.Slot.At.Format(time.RFC3339) + " is not done"
+	}
+	if at := h.status.undone(); !at.IsZero() && now.Sub(at) > overdueAfter {
+		return "it is overdue: its run of " + at.Format(time.RFC3339) + " is not done"
 	}
 	return ""
+}
+
+// undone returns the slot that is to be run: the last one if it is not done, else
+// the next, which is to be looked at when it comes. The zero time is none.
+func (s *JobStatus) undone() time.Time {
+	switch {
+	case s.Slot != nil && (s.Slot.State == slotWaiting || s.Slot.State == slotRunning):
+		return s.Slot.At
+	case s.NextSlot != nil:
+		return *s.NextSlot
+	}
+	return time.Time{}
 }
 
 // Handler answers /healthz while the daemon lives, /readyz with 503 while a job

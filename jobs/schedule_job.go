@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // How often a daemon looks at a job at least, how often at the clock, so that it
@@ -90,8 +92,24 @@ func (j *scheduledJob) observer() *RunMetrics {
 // watch runs the job whenever a slot comes, until stop is closed.
 func (j *scheduledJob) watch(ctx context.Context, stop <-chan struct{}) {
 	for !isClosed(stop) && ctx.Err() == nil {
-		j.sleep(ctx, stop, min(j.turn(ctx, stop), lookEvery))
+		wait, err := contained(func() (time.Duration, error) { return j.turn(ctx, stop), nil })
+		if err != nil {
+			wait = j.panicked(err)
+		}
+		j.sleep(ctx, stop, min(wait, lookEvery))
 	}
+}
+
+// panicked notes that the job cannot be looked after, and returns when to try
+// again.
+func (j *scheduledJob) panicked(err error) time.Duration {
+	spec, _ := j.current()
+	wait := j.troubled(err)
+	var p *load.Panic
+	if errors.As(err, &p) {
+		j.scheduler.log.Error("looking after the job panicked", "job", spec.Name, "error", err, "stack", string(p.Stack), "again_in", wait)
+	}
+	return wait
 }
 
 // sleep returns when so much time has passed, by the clock or in fact, or when
@@ -295,15 +313,21 @@ func (j *scheduledJob) fail(ctx context.Context, spec *Spec, failure error) time
 	if ctx.Err() != nil {
 		return lookEvery
 	}
-	j.failures++
-	j.set(func(h *health) { h.trouble = failure })
-	wait := slotRetry(j.failures)
+	wait := j.troubled(failure)
 	j.scheduler.log.Error("cannot look after the job", "job", spec.Name, "error", failure, "again_in", wait)
 	if !j.storeDown {
 		// Without a store nobody else knows either whether this was told.
 		j.storeDown = j.tellStore(ctx, spec, failure)
 	}
 	return wait
+}
+
+// troubled keeps why the job cannot be looked after, and returns how long to
+// wait.
+func (j *scheduledJob) troubled(failure error) time.Duration {
+	j.failures++
+	j.set(func(h *health) { h.trouble = failure })
+	return slotRetry(j.failures)
 }
 
 // recover notes that the store can be read.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"time"
+
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // slotRun is the slot that an execution is for.
@@ -45,58 +45,21 @@ func (e *Execution) retryAt(now time.Time) time.Time {
 // contain turns a panic into an error, and records it as the end of the run.
 func (e *Execution) contain(ctx context.Context, lease *Lease, do func() (Summary, error)) (Summary, error) {
 	summary, err := contained(do)
-	var p *panicError
+	var p *load.Panic
 	if errors.As(err, &p) {
-		e.Log.Error("the run panicked", "job", e.Spec.Name, "error", p, "stack", string(p.stack))
+		e.Log.Error("the run panicked", "job", e.Spec.Name, "error", p, "stack", string(p.Stack))
 		err = errors.Join(err, lease.endRuns(context.WithoutCancel(ctx), err))
 	}
 	return summary, err
 }
 
-func contained(do func() (Summary, error)) (summary Summary, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = panicked(v)
-		}
-	}()
-	return do()
-}
-
-// panicError stands for a panic. What was panicked with may hold anything,
-// message bodies included: only the runtime's own words are shown.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-// panicked returns the error for what recover returned.
-func panicked(v any) error { return &panicError{v, debug.Stack()} }
-
-func (p *panicError) Error() string {
-	var known runtime.Error
-	if err, ok := p.value.(error); ok && errors.As(err, &known) {
-		return "panic: " + known.Error()
-	}
-	return fmt.Sprintf("panic with a %T", p.value)
-}
-
-// contain makes a panic the error of the pipeline.
-func (p *pipeline) contain() {
-	if v := recover(); v != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.err = errors.Join(p.err, panicked(v))
-	}
-}
-
-// containRead makes a panic the error of the page that was being read.
-func containRead(ctx context.Context, ahead chan<- pageRead) {
-	if v := recover(); v != nil {
-		select {
-		case ahead <- pageRead{err: panicked(v)}:
-		case <-ctx.Done():
-		}
-	}
+// contained calls do, and makes a panic in it its error.
+func contained[T any](do func() (T, error)) (result T, err error) {
+	err = load.Contain(func() (err error) {
+		result, err = do()
+		return err
+	})
+	return result, err
 }
 
 // endRuns records the end of the runs under this lease that did not do so

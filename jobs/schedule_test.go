@@ -453,6 +453,7 @@ func get(h http.Handler, path string) (int, string) {
 
 func TestHealthProblem(t *testing.T) {
 	slotOf := func(state string) *SlotStatus { return &SlotStatus{At: at(9, 0), State: state} }
+	nextAt := func(hour, minute int) *time.Time { next := at(hour, minute); return &next }
 	for name, test := range map[string]struct {
 		health health
 		want   string
@@ -463,6 +464,9 @@ func TestHealthProblem(t *testing.T) {
 		"its run was killed":             {health{status: &JobStatus{Slot: slotOf(slotRunning), State: JobKilled}}, "it is overdue: its run of 2026-05-06T09:00:00Z is not done"},
 		"it failed for good":             {health{status: &JobStatus{Slot: slotOf(slotDone), failedExit: ExitRejects}}, "its last run failed with exit code 5"},
 		"it was skipped":                 {health{status: &JobStatus{Slot: slotOf(slotSkipped)}}, ""},
+		"the next slot was not noticed":  {health{status: &JobStatus{Slot: slotOf(slotDone), NextSlot: nextAt(9, 10)}}, "it is overdue: its run of 2026-05-06T09:10:00Z is not done"},
+		"the next slot just came":        {health{status: &JobStatus{Slot: slotOf(slotDone), NextSlot: nextAt(9, 28)}}, ""},
+		"the next slot is to come":       {health{status: &JobStatus{Slot: slotOf(slotDone), NextSlot: nextAt(10, 0)}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := at(9, 30)

@@ -2,13 +2,10 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
 
@@ -167,50 +164,6 @@ func TestRunsByID(t *testing.T) {
 		}
 	}
 }
-
-// TestPanicsOfARun: a panic where pages are read or chunks are sent is the run's
-// error.
-func TestPanicsOfARun(t *testing.T) {
-	for name, e := range map[string]Execution{
-		"in the pass": {Progress: func(Progress) { panic("pass") }},
-		"in a chunk":  {Observer: panicking{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := newDelivery(t)
-			var p *panicError
-			e.Spec, e.Log = d.spec(), quiet
-			if _, err := Execute(t.Context(), e); !errors.As(err, &p) || ExitCode(err) != ExitUnexpected {
-				t.Errorf("error %v", err)
-			}
-			if runs := d.runs(); runs[0].State != RunFailed || !strings.HasPrefix(runs[0].Error, "panic with a string") {
-				t.Errorf("runs %+v", runs)
-			}
-			d.healed()
-		})
-	}
-}
-
-// panicking breaks what an Observer promises.
-type panicking struct{ unobserved }
-
-func (panicking) Advance(Summary) { panic("chunk") }
-
-func TestPanicsOfASource(t *testing.T) {
-	var p *panicError
-	pages := 0
-	for page := range readAhead(t.Context(), panickingPages{}) {
-		if pages++; !errors.As(page.err, &p) {
-			t.Errorf("error %v", page.err)
-		}
-	}
-	if pages != 1 {
-		t.Errorf("%d pages", pages)
-	}
-}
-
-type panickingPages struct{ Pages }
-
-func (panickingPages) Next(context.Context) (extract.Page, error) { panic("page") }
 
 // TestStateOfSlots: what became of a slot shows as the job's state.
 func TestStateOfSlots(t *testing.T) {

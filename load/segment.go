@@ -116,10 +116,11 @@ func (d *Segment) Close() { d.transport.CloseIdleConnections() }
 //
 // With an error the Delivery says what was achieved nevertheless. The error is
 // a [*Refused], an [*Unavailable], [ErrStopped], what Permit returned, or the
-// cause of the end of ctx, which cuts off the attempts under way.
+// cause of the end of ctx, which cuts off the attempts under way. A panic is a
+// [*Panic].
 func (d *Segment) Send(ctx context.Context, events []*transform.Event) (Delivery, error) {
 	delivery := Delivery{Outcomes: make([]Outcome, len(events))}
-	err := d.send(ctx, checked(events, delivery.Outcomes))
+	err := Contain(func() error { return d.send(ctx, checked(events, delivery.Outcomes)) })
 	return delivery, d.settle(delivery.Outcomes, err)
 }
 
@@ -238,7 +239,7 @@ func (s *sending) deliverAll(batches []batch) error {
 	var g errgroup.Group
 	for _, b := range batches {
 		g.Go(func() error {
-			err := s.deliverInSlot(b)
+			err := Contain(func() error { return s.deliverInSlot(b) })
 			if err != nil {
 				s.end(err)
 			}

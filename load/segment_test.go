@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -536,4 +537,39 @@ func TestSend_CanaryInMalformedAnswer(t *testing.T) {
 	wantNoCanary(t, err.Error(), log.String())
 	_ = listener.Close()
 	<-done
+}
+
+// TestSend_ErrPanic: a panic in one of the goroutines that send is the error of
+// Send, what the others achieved counts, and nothing shows what was panicked
+// with.
+func TestSend_ErrPanic(t *testing.T) {
+	for name, panics := range map[string]int{"with the first event": 1, "in a batch": 3} {
+		t.Run(name, func(t *testing.T) {
+			s := segmenttest.New(t)
+			asked := 0
+			d := openSegment(t, s, func(c *SegmentConfig) {
+				c.Concurrency = 1
+				c.Permit = func() error {
+					if asked++; asked == panics {
+						panic(canaryBody)
+					}
+					return nil
+				}
+			})
+			delivery, err := d.Send(t.Context(), events(3001))
+			var p *Panic
+			if !errors.As(err, &p) || err.Error() != "panic with a string" || !bytes.Contains(p.Stack, []byte("TestSend_ErrPanic")) {
+				t.Fatalf("error %v", err)
+			}
+			accepted := 0
+			for _, o := range delivery.Outcomes {
+				if o.Accepted {
+					accepted++
+				}
+			}
+			if accepted != s.Events() || accepted != []int{1: 0, 3: 1001}[panics] {
+				t.Errorf("%d events were accepted, %d are said to be", s.Events(), accepted)
+			}
+		})
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chatbackfill/chatbackfill/jobs"
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // version is set by the linker; a build without it says what Go knows of itself.
@@ -41,8 +42,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, err io.Writer) i
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(err)
-	failure := root.ExecuteContext(ctx)
+	// Go's own exit code of a panic is 2, which says that the job file is wrong.
+	failure := load.Contain(func() error { return root.ExecuteContext(ctx) })
 	a.explain(failure)
+	if p, ok := failure.(*load.Panic); ok {
+		fmt.Fprintf(a.err, "%s", p.Stack)
+	}
 	return jobs.ExitCode(failure)
 }
 

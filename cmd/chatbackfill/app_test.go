@@ -1,0 +1,27 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/chatbackfill/chatbackfill/jobs"
+)
+
+type panickingWriter struct{}
+
+func (panickingWriter) Write(p []byte) (int, error) { panic(string(p)) }
+
+// TestPanicIsUnexpected: Go itself would exit 2, which tells Kubernetes that the
+// job file is wrong and another try is in vain.
+func TestPanicIsUnexpected(t *testing.T) {
+	var stderr bytes.Buffer
+	code := run(context.Background(), []string{"version"}, strings.NewReader(""), panickingWriter{}, &stderr)
+	if code != jobs.ExitUnexpected {
+		t.Errorf("exit %d", code)
+	}
+	if text := stderr.String(); !strings.HasPrefix(text, "error: panic with a string\n") || !strings.Contains(text, "app_test.go") {
+		t.Errorf("stderr:\n%s", text)
+	}
+}
