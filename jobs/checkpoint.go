@@ -57,6 +57,38 @@ func (j *JobState) Checkpoint(ctx context.Context, shard string) (Checkpoint, er
 	return c, nil
 }
 
+// checkpoints returns the last checkpoints of all shards.
+func (j *JobState) checkpoints(ctx context.Context) (map[string]Checkpoint, error) {
+	shards, err := j.shards(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Checkpoint, len(shards))
+	for _, shard := range shards {
+		if all[shard], err = j.Checkpoint(ctx, shard); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (j *JobState) shards(ctx context.Context) ([]string, error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT shard FROM checkpoints WHERE job_id = $1`, j.id)
+	if err != nil {
+		return nil, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
+	}
+	defer rows.Close()
+	var shards []string
+	for rows.Next() {
+		var shard string
+		if err := rows.Scan(&shard); err != nil {
+			return nil, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
+		}
+		shards = append(shards, shard)
+	}
+	return shards, rows.Err()
+}
+
 // commit is what a chunk, or the end of a pass, adds to the state.
 type commit struct {
 	ledger  []ledgerEntry
@@ -124,7 +156,7 @@ func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 		if err := l.job.writeDue(ctx, tx, c.due); err != nil {
 			return err
 		}
-		return l.writeCheckpoint(ctx, tx, c.advance)
+		return l.writeCheckpoint(ctx, tx, l.shard, c.advance)
 	})
 	if err == nil && fenced {
 		return errFenced
@@ -144,7 +176,7 @@ func (l *Lease) lost(ctx context.Context, tx *sql.Tx) (bool, error) {
 	return n == 0, err
 }
 
-func (l *Lease) writeCheckpoint(ctx context.Context, tx *sql.Tx, c *Checkpoint) error {
+func (l *Lease) writeCheckpoint(ctx context.Context, tx *sql.Tx, shard string, c *Checkpoint) error {
 	if c == nil {
 		return nil
 	}
@@ -163,7 +195,7 @@ func (l *Lease) writeCheckpoint(ctx context.Context, tx *sql.Tx, c *Checkpoint) 
 		ON CONFLICT (job_id, shard) DO UPDATE SET format = excluded.format, epoch = excluded.epoch, pass = excluded.pass,
 			lower = excluded.lower, upper = excluded.upper, source = excluded.source, position = excluded.position, done = excluded.done,
 			tally = excluded.tally, destination = excluded.destination, updated_at = excluded.updated_at`,
-		l.job.id, l.shard, checkpointFormat, l.epoch, c.Pass, int64(c.Lower), int64(c.Upper), c.Source, []byte(c.Position), c.Done,
+		l.job.id, shard, checkpointFormat, l.epoch, c.Pass, int64(c.Lower), int64(c.Upper), c.Source, []byte(c.Position), c.Done,
 		string(tally), string(destination))
 	if err != nil {
 		return fmt.Errorf("write the checkpoint of job %s: %w", l.job.Name, err)

@@ -115,10 +115,7 @@ func (e *Execution) acquire(ctx context.Context, job *JobState) (context.Context
 }
 
 func (e *Execution) tryAcquire(ctx context.Context, job *JobState) (context.Context, *Lease, error) {
-	if err := job.checkDivision(ctx, e.Shard); err != nil {
-		return nil, nil, err
-	}
-	return job.Acquire(ctx, shardKey(e.Shard), e.Log)
+	return job.acquireIn(ctx, e.Shard, e.Log)
 }
 
 // holderLives reports whether the lease was renewed since it was first looked
@@ -167,6 +164,9 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 
 // newRun returns the run without its destination.
 func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
+	if e.Select != nil && !e.Spec.Ledger {
+		return nil, errNoParts
+	}
 	source, err := e.openSource(ctx)
 	if err != nil {
 		return nil, err

@@ -39,15 +39,42 @@ func (j *JobState) Remembered(ctx context.Context) (Remembered, error) {
 	return r, err
 }
 
-// ResetPosition forgets how far the job has read: the next run reads everything,
-// and the ledger holds back what was delivered.
+// ResetPosition forgets how far the job has read, in all its shards: the next run
+// reads everything, and the ledger holds back what was delivered.
 func (l *Lease) ResetPosition(ctx context.Context) error {
-	at, err := l.job.Checkpoint(ctx, l.shard)
-	if err != nil || at.Pass == 0 {
+	return l.amend(ctx, func(at *Checkpoint) {
+		*at = Checkpoint{Pass: at.Pass, Done: true, Tally: newCounts(), Destination: at.Destination}
+	})
+}
+
+// amend changes the checkpoints of all shards.
+func (l *Lease) amend(ctx context.Context, change func(at *Checkpoint)) error {
+	checkpoints, err := l.job.checkpoints(ctx)
+	if err != nil {
 		return err
 	}
-	at = Checkpoint{Pass: at.Pass, Done: true, Tally: newCounts(), Destination: at.Destination}
-	return l.Commit(ctx, "", commit{advance: &at})
+	return l.job.transact(ctx, func(tx *sql.Tx) error {
+		if err := l.hold(ctx, tx); err != nil {
+			return err
+		}
+		for shard, at := range checkpoints {
+			change(&at)
+			if err := l.writeCheckpoint(ctx, tx, shard, &at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// hold returns an error if the lease has another owner; otherwise it stays ours
+// until the transaction ends.
+func (l *Lease) hold(ctx context.Context, tx *sql.Tx) error {
+	lost, err := l.lost(ctx, tx)
+	if err == nil && lost {
+		err = errFenced
+	}
+	return err
 }
 
 // ResetAll forgets the position, the ledger and the rejects of the job: the next
@@ -58,10 +85,8 @@ func (l *Lease) ResetAll(ctx context.Context) error {
 
 func (l *Lease) forgetTables(ctx context.Context, tables ...string) error {
 	return l.job.transact(ctx, func(tx *sql.Tx) error {
-		if lost, err := l.lost(ctx, tx); err != nil {
+		if err := l.hold(ctx, tx); err != nil {
 			return err
-		} else if lost {
-			return errFenced
 		}
 		for _, table := range tables {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE job_id = $1`, l.job.id); err != nil {

@@ -59,10 +59,8 @@ func (l *Lease) Settle(ctx context.Context, f RejectFilter, state string) ([]Sto
 		return nil, err
 	}
 	err = l.job.transact(ctx, func(tx *sql.Tx) error {
-		if lost, err := l.lost(ctx, tx); err != nil {
+		if err := l.hold(ctx, tx); err != nil {
 			return err
-		} else if lost {
-			return errFenced
 		}
 		for i := range found {
 			_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $2 WHERE id = $1`, found[i].ID, state)
@@ -108,17 +106,15 @@ func (l *Lease) takeBack(ctx context.Context, ids []string) error {
 	return l.Commit(ctx, "", commit{advance: &at})
 }
 
-// resume lets a pass that was halted go on.
+// resume lets passes that were halted go on.
 func (l *Lease) resume(ctx context.Context) error {
-	at, err := l.job.Checkpoint(ctx, l.shard)
-	if err != nil || at.Pass == 0 {
-		return err
-	}
-	at.Tally.Halted, at.Tally.RejectedRows, at.Tally.RejectedConversations = nil, 0, 0
-	return l.Commit(ctx, "", commit{advance: &at})
+	return l.amend(ctx, func(at *Checkpoint) {
+		at.Tally.Halted, at.Tally.RejectedRows, at.Tally.RejectedConversations = nil, 0, 0
+	})
 }
 
-// WithLease opens the state of a job and calls do while holding its lease.
+// WithLease opens the state of a job and calls do while holding its lease, and
+// no shard of it is under way.
 func WithLease(ctx context.Context, spec *Spec, log *slog.Logger, do func(ctx context.Context, l *Lease) error) error {
 	state, err := spec.State.Open(ctx)
 	if err != nil {
@@ -132,7 +128,7 @@ func withJobLease(ctx context.Context, state *State, spec *Spec, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	leased, lease, err := job.Acquire(ctx, "", log)
+	leased, lease, err := job.acquireIn(ctx, extract.Shard{}, log)
 	if err != nil {
 		return err
 	}

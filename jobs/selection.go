@@ -1,6 +1,10 @@
 package jobs
 
-import "github.com/chatbackfill/chatbackfill/extract"
+import (
+	"errors"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+)
 
 // Selection is a part of a job's conversations and events. A nil Selection is
 // all of them.
@@ -32,3 +36,11 @@ const (
 
 // again reports whether an event that was delivered is sent again.
 func (r Resend) again(changed bool) bool { return r == ResendAll || r == ResendChanged && changed }
+
+// errNoParts refuses to deliver a part of a job without a ledger: nobody knows
+// what of it was delivered, nor would know afterwards that it was.
+var errNoParts = &Error{
+	Exit: ExitUsage,
+	Err:  errors.New("ledger: off keeps only the position: what was delivered of a part is not known"),
+	Try:  "leave out --conversation, --from, --until and --resend; ledger: on from the first run knows every event",
+}

@@ -1,11 +1,13 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,6 +45,9 @@ func Consequence(class string) string {
 		return "the ids of events change: what the ledger does not recognise is sent again under a new id, and Segment keeps both"
 	case SettingsReading, SettingsContent:
 		return "the source is read again from the start; what was delivered is not sent again"
+	case SettingsKey:
+		return "further events go wherever the new key leads; what was delivered is not sent again, also if that is another Segment source. " +
+			"A source of its own wants a label of its own (destination.segment.source): then everything is sent to it"
 	}
 	return "nothing"
 }
@@ -52,29 +57,40 @@ var errSettings = errors.New("the job's settings differ from those it ran with")
 // checkSettings compares the settings of a job file with those the job ran
 // with. A job that has not begun to deliver may have any.
 func (j *JobState) checkSettings(ctx context.Context, spec *Spec, at Checkpoint) error {
-	recorded, err := j.Settings(ctx)
-	if err != nil || recorded == nil {
+	changes, err := j.keyChange(ctx, spec)
+	if err != nil {
 		return err
 	}
-	if undelivered, err := j.LedgerEmpty(ctx); err != nil || undelivered && at.Pass == 0 {
+	undelivered, err := j.LedgerEmpty(ctx)
+	if err != nil {
 		return err
 	}
-	changes, err := diffSettings(recorded, spec.Settings())
-	if err != nil || len(changes) == 0 {
-		return err
+	if !undelivered || at.Pass > 0 {
+		if changes, err = j.SettingChanges(ctx, spec); err != nil {
+			return err
+		}
+	}
+	if len(changes) == 0 {
+		return nil
 	}
 	return &Error{Exit: ExitDiffers, Err: fmt.Errorf("%w\n%s", errSettings, FormatChanges(changes)),
 		Try: "chatbackfill accept " + spec.File + " to go on with them, or change the job file back"}
 }
 
-// SettingChanges returns how the settings of a job file differ from those the
-// job ran with, those left out that a run may change freely.
+// SettingChanges returns how the settings of a job file, and its write key,
+// differ from those the job ran with; those are left out that a run may change
+// freely.
 func (j *JobState) SettingChanges(ctx context.Context, spec *Spec) ([]SettingChange, error) {
-	recorded, err := j.Settings(ctx)
-	if err != nil || recorded == nil {
+	changes, err := j.keyChange(ctx, spec)
+	if err != nil {
 		return nil, err
 	}
-	return diffSettings(recorded, spec.Settings())
+	recorded, err := j.Settings(ctx)
+	if err != nil || recorded == nil {
+		return changes, err
+	}
+	settings, err := diffSettings(recorded, spec.Settings())
+	return append(settings, changes...), err
 }
 
 // Settings returns the settings, by class, that the job ran with last; nil if
@@ -104,31 +120,70 @@ func (j *JobState) setSettings(ctx context.Context, spec *Spec) error {
 	if err != nil {
 		return fmt.Errorf("record settings of job %s: %w", j.Name, err)
 	}
-	return nil
+	return j.setKey(ctx, spec)
 }
 
 // diffSettings returns the settings in which two runs differ in more than what
-// is free, sorted by what follows and path.
+// is free, sorted by what follows and path. A set that one of the two does not
+// have is a matter of what is read, whatever is mapped in it.
 func diffSettings(was, now map[string]json.RawMessage) ([]SettingChange, error) {
+	before, err := decodeClasses(was)
+	if err != nil {
+		return nil, err
+	}
+	after, err := decodeClasses(now)
+	if err != nil {
+		return nil, err
+	}
+	setsBefore, setsAfter := setsOf(before), setsOf(after)
 	var changes []SettingChange
 	for _, class := range []string{SettingsIDs, SettingsReading, SettingsContent} {
-		before, err := decodeClass(was[class])
-		if err != nil {
-			return nil, err
-		}
-		after, err := decodeClass(now[class])
-		if err != nil {
-			return nil, err
-		}
-		paths := maps.Clone(before)
-		maps.Copy(paths, after)
-		for _, path := range slices.Sorted(maps.Keys(paths)) {
-			if x, y := string(before[path]), string(after[path]); x != y {
-				changes = append(changes, SettingChange{class, path, x, y})
+		paths := maps.Clone(before[class])
+		maps.Copy(paths, after[class])
+		for path := range paths {
+			x, y := string(before[class][path]), string(after[class][path])
+			if x == y {
+				continue
 			}
+			c := SettingChange{class, path, x, y}
+			if set := setOf(path); setsBefore[set] != setsAfter[set] {
+				c.Class = SettingsReading
+			}
+			changes = append(changes, c)
 		}
 	}
+	order := []string{SettingsIDs, SettingsReading, SettingsContent}
+	slices.SortFunc(changes, func(x, y SettingChange) int {
+		return cmp.Or(slices.Index(order, x.Class)-slices.Index(order, y.Class), strings.Compare(x.Path, y.Path))
+	})
 	return changes, nil
+}
+
+var setPath = regexp.MustCompile(`^source\.\w+\.messages\[.*?\]`)
+
+// setOf returns the set of messages that a setting belongs to; empty: none.
+func setOf(path string) string { return setPath.FindString(path) }
+
+func setsOf(classes map[string]map[string]json.RawMessage) map[string]bool {
+	sets := make(map[string]bool)
+	for _, settings := range classes {
+		for path := range settings {
+			sets[setOf(path)] = true
+		}
+	}
+	return sets
+}
+
+func decodeClasses(encoded map[string]json.RawMessage) (map[string]map[string]json.RawMessage, error) {
+	classes := make(map[string]map[string]json.RawMessage)
+	for _, class := range []string{SettingsFree, SettingsIDs, SettingsReading, SettingsContent} {
+		settings, err := decodeClass(encoded[class])
+		if err != nil {
+			return nil, err
+		}
+		classes[class] = settings
+	}
+	return classes, nil
 }
 
 func decodeClass(encoded json.RawMessage) (map[string]json.RawMessage, error) {
@@ -142,12 +197,19 @@ func decodeClass(encoded json.RawMessage) (map[string]json.RawMessage, error) {
 	return settings, nil
 }
 
-// Accept records the settings of a job file as those the job runs with from now
-// on, and lets the source be read from the start: the ledger holds back what
-// was delivered.
+// Accept records the settings of a job file, and its write key, as those the job
+// runs with from now on. If more than the key has changed the source is read
+// from the start: the ledger holds back what was delivered.
 func (l *Lease) Accept(ctx context.Context, spec *Spec) error {
+	changes, err := l.job.SettingChanges(ctx, spec)
+	if err != nil {
+		return err
+	}
 	if err := l.job.setSettings(ctx, spec); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(changes, func(c SettingChange) bool { return c.Class != SettingsKey }) {
+		return nil
 	}
 	return l.ResetPosition(ctx)
 }

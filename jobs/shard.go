@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,24 @@ func (j *JobState) checkDivision(ctx context.Context, s extract.Shard) error {
 		}
 	}
 	return rows.Err()
+}
+
+// acquireIn takes the lease of a shard unless somebody else holds it, or a shard
+// of another division is under way.
+func (j *JobState) acquireIn(ctx context.Context, s extract.Shard, log *slog.Logger) (context.Context, *Lease, error) {
+	if err := j.checkDivision(ctx, s); err != nil {
+		return nil, nil, err
+	}
+	leased, lease, err := j.Acquire(ctx, shardKey(s), log)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Two of different divisions may have begun at the same time: each sees the
+	// other now, and neither goes on.
+	if err := j.checkDivision(ctx, s); err != nil {
+		return nil, nil, errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
+	}
+	return leased, lease, nil
 }
 
 // inherit returns the checkpoint that a shard begins from: its own, or, after

@@ -315,6 +315,35 @@ func TestSettingsSurviveFurtherSet(t *testing.T) {
 	}
 }
 
+// TestSettingsOfFurtherSet: to read one more set changes no ids, whatever is
+// mapped in it; another column for the ids of a set that was there does.
+func TestSettingsOfFurtherSet(t *testing.T) {
+	const head, tail = "name: j\nsource: {parquet: {messages: [", "]}}\ndestination: {file: {path: x.ndjson}}\n"
+	const a, b = "{name: a, files: [a.parquet], fields: {message_id: id}}", "{name: b, files: [b.parquet], fields: {message_id: id}}"
+	settings := func(sets string) map[string]json.RawMessage {
+		spec, err := ParseSpec("x.yaml", []byte(head+sets+tail), specEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return spec.Settings()
+	}
+	for name, test := range map[string]struct{ was, now, class string }{
+		"one more":       {a, a + ", " + b, SettingsReading},
+		"one less":       {a + ", " + b, b, SettingsReading},
+		"another column": {a, strings.Replace(a, "id}}", "uuid}}", 1), SettingsIDs},
+	} {
+		changes, err := diffSettings(settings(test.was), settings(test.now))
+		if err != nil || len(changes) == 0 {
+			t.Errorf("%s: changes %v, %v", name, changes, err)
+		}
+		for _, c := range changes {
+			if c.Class != test.class {
+				t.Errorf("%s: %v, want class %s", name, c, test.class)
+			}
+		}
+	}
+}
+
 func readSpecTest(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)

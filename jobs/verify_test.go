@@ -198,6 +198,23 @@ func TestSelections(t *testing.T) {
 	}
 }
 
+// TestSelectionWithoutLedger: nobody knows what of a part was delivered.
+func TestSelectionWithoutLedger(t *testing.T) {
+	d := newDelivery(t)
+	d.extra = "ledger: off"
+	e := d.execution()
+	e.Select = &Selection{Until: 1}
+	if _, err := Execute(t.Context(), e); ExitCode(err) != ExitUsage {
+		t.Errorf("a run of a part: %v", err)
+	}
+	if _, err := ExecutePlan(t.Context(), e); ExitCode(err) != ExitUsage {
+		t.Errorf("a plan of a part: %v", err)
+	}
+	if n := d.server.Events(); n > 0 {
+		t.Errorf("%d events were sent", n)
+	}
+}
+
 // middle is a time in the middle of the example export.
 func middle(t *testing.T) extract.Time {
 	t.Helper()

@@ -267,6 +267,10 @@ func (a *app) rejectsRetry() *cobra.Command {
 }
 
 func (a *app) retryRejects(ctx context.Context, spec *jobs.Spec, f jobs.RejectFilter) error {
+	if !spec.Ledger {
+		return usageError(errors.New("rejects retry delivers a part of a job, and ledger: off does not know what of it was delivered"),
+			"ledger: on from the first run")
+	}
 	var found []jobs.StoredReject
 	err := jobs.WithLease(ctx, spec, a.log, func(ctx context.Context, l *jobs.Lease) (err error) {
 		found, err = l.Settle(ctx, f, jobs.RejectClosed)
