@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -276,4 +277,46 @@ func closedAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// TestTroubleshooting: the documentation quotes messages that the program has,
+// and every mistake of the golden files is in it.
+func TestTroubleshooting(t *testing.T) {
+	page := readDoc(t, "docs/troubleshooting.md")
+	var quotes []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(page, -1) {
+		quotes = append(quotes, row[1])
+	}
+	if len(quotes) < 30 {
+		t.Fatalf("%d messages in docs/troubleshooting.md", len(quotes))
+	}
+	jobFiles := readAll(t, filepath.Join("..", "..", "jobs", "testdata", "spec", "*.err"))
+	mistakes := strings.Split(readAll(t, filepath.Join(errorGoldens, "*.golden")), "\n== ")
+	for _, quote := range quotes {
+		if !strings.Contains(jobFiles+strings.Join(mistakes, "\n"), quote) {
+			t.Errorf("no golden file has the message %q", quote)
+		}
+	}
+	for _, m := range mistakes {
+		if !slices.ContainsFunc(quotes, func(quote string) bool { return strings.Contains(m, quote) }) {
+			t.Errorf("docs/troubleshooting.md does not have: %s", m)
+		}
+	}
+}
+
+func readAll(t *testing.T, pattern string) string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files %s (%v)", pattern, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(data)
+	}
+	return all.String()
 }
