@@ -7,7 +7,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE        ?= $(if $(shell command -v $$($(GO) env CC)),-race,$(warning no C compiler: testing without the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint format vet staticcheck tidy imports bench clean
+.PHONY: help build test chaos lint format vet staticcheck tidy imports bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ build: ## build bin/chatbackfill, a static binary
 
 test: ## run all tests, with the race detector
 	@$(GO) test $(RACE) ./...
+
+chaos: ## break everything that can break: all faults; ROW=16 SEED=7 repeats one with the rows of a seed
+	$(GO) test ./jobs/chaos -v -count=1 -timeout 60m -parallel 4 -chaos.seed=$(or $(SEED),1) $(if $(ROW),-run 'TestFaults$$' -chaos.row=$(ROW),-chaos.full)
 
 lint: format vet staticcheck tidy imports ## check everything that can be checked without running it
 

@@ -1,0 +1,69 @@
+package chaos
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+var (
+	full = flag.Bool("chaos.full", false, "all faults, on both sources and both stores, with many kills")
+	only = flag.Int("chaos.row", 0, "only the fault with this `number`, on both sources and both stores")
+	seed = flag.Uint64("chaos.seed", 1, "makes the rows, and the moments at which things break")
+)
+
+// scratch is a folder for what several tests use.
+var scratch string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(withScratch(m))
+}
+
+func withScratch(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "chatbackfill-chaos-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	return m.Run()
+}
+
+const root = "../.."
+
+// binary builds the program, once, as users have it.
+func binary(t *testing.T) string { return built(t, plain) }
+
+// withFailpoints is the program with its failpoints.
+func withFailpoints(t *testing.T) string { return built(t, failing) }
+
+var (
+	plain   = build("chatbackfill")
+	failing = build("chatbackfill-failpoint", "-tags", "failpoint")
+)
+
+func built(t *testing.T, build func() (string, error)) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func build(name string, flags ...string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		path := filepath.Join(scratch, name)
+		cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./cmd/chatbackfill")...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build the program: %w\n%s", err, out)
+		}
+		return path, nil
+	})
+}
