@@ -55,7 +55,7 @@ type Run struct {
 // Progress is how far a run is.
 type Progress struct {
 	Rows   int64 // rows whose conversations were rebuilt
-	Total  int64 // rows of the source; 0 if it cannot tell
+	Total  int64 // rows of the source that are the run's, about; 0 if it cannot tell
 	Events int64 // events accepted
 }
 
@@ -236,8 +236,11 @@ func (r *Run) report() {
 	for _, n := range r.summary.Sent {
 		events += n
 	}
-	r.Progress(Progress{Rows: r.rowsRead, Total: r.Source.RowCount(), Events: int64(events)})
+	r.Progress(Progress{Rows: r.rowsRead, Total: r.sourceRows(), Events: int64(events)})
 }
+
+// sourceRows is about how many rows of the source are the run's; 0: unknown.
+func (r *Run) sourceRows() int64 { return r.Source.RowCount() / int64(max(r.Shard.Of, 1)) }
 
 // conclude completes the summary with what is left to do.
 func (r *Run) conclude(ctx context.Context) error {

@@ -5,10 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/chatbackfill/chatbackfill/transform"
 )
 
 // The states of a job.
@@ -25,24 +22,24 @@ const (
 // JobStatus is what ran, runs, waits and comes next of a job, as the state store
 // has it: whichever machine runs it.
 type JobStatus struct {
-	Job         string       `json:"job"`
-	Label       string       `json:"label"`
-	State       string       `json:"state"` // one of the Job constants
-	Holders     []LeaseOwner `json:"holders"`
-	Pass        *PassStatus  `json:"pass"`              // null: there was none
-	Run         *RunRecord   `json:"run"`               // under way or the last; null: there was none
-	EventRate   float64      `json:"events_per_second"` // of the runs under way
-	RowRate     float64      `json:"rows_per_second"`
-	Percent     *float64     `json:"percent"`      // of the source's rows that the pass is through with; null: unknown
-	LastSuccess *time.Time   `json:"last_success"` // end of the last run that read the source to its end and succeeded
-	Due         int          `json:"due"`          // conversations to be looked at again
-	NextDue     *time.Time   `json:"next_due"`
-	OpenRejects int          `json:"open_rejects"`
-	Slot        *SlotStatus  `json:"slot"`      // the last; null: there was none
-	NextSlot    *time.Time   `json:"next_slot"` // null: the job has no schedule
+	Job         string        `json:"job"`
+	Label       string        `json:"label"`
+	State       string        `json:"state"` // one of the Job constants
+	Holders     []LeaseOwner  `json:"holders"`
+	Shards      []ShardStatus `json:"shards,omitempty"`  // of a job that is divided, of the division at work last
+	Pass        *PassStatus   `json:"pass"`              // of all shards together; null: there was none
+	Run         *RunRecord    `json:"run"`               // under way or the last; null: there was none
+	EventRate   float64       `json:"events_per_second"` // of the runs under way
+	RowRate     float64       `json:"rows_per_second"`
+	Percent     *float64      `json:"percent"`      // of the source's rows that the pass is through with; null: unknown, or it reads only what changed
+	LastSuccess *time.Time    `json:"last_success"` // end of the last run that read the source to its end and succeeded
+	Due         int           `json:"due"`          // conversations to be looked at again
+	NextDue     *time.Time    `json:"next_due"`
+	OpenRejects int           `json:"open_rejects"`
+	Slot        *SlotStatus   `json:"slot"`      // the last; null: there was none
+	NextSlot    *time.Time    `json:"next_slot"` // null: the job has no schedule
 
-	last       []RunRecord // as many as there are holders, newest first
-	failedExit int         // of the last attempt at a slot, if no run succeeded since; else 0
+	failedExit int // of the last attempt at a slot, if no run succeeded since; else 0
 }
 
 // LeaseOwner is a process that runs a job.
@@ -65,6 +62,8 @@ type PassStatus struct {
 	Conversations int       `json:"conversations"`
 	Events        int       `json:"events"`   // accepted
 	Rejected      int       `json:"rejected"` // rows and events
+
+	partial bool // it looks only at what changed
 }
 
 // SlotStatus is a scheduled time and what became of it.
@@ -80,7 +79,7 @@ type SlotStatus struct {
 // Status returns the status of a job at a time.
 func (j *JobState) Status(ctx context.Context, spec *Spec, now time.Time) (JobStatus, error) {
 	s := JobStatus{Job: j.Name, Label: j.Label}
-	for _, read := range []func(context.Context, *JobStatus) error{j.readHolders, j.readPass, j.readRuns, j.readLeft} {
+	for _, read := range []func(context.Context, *JobStatus) error{j.readHolders, j.readShards, j.readSuccess, j.readLeft} {
 		if err := read(ctx, &s); err != nil {
 			return s, fmt.Errorf("read the status of job %s: %w", j.Name, err)
 		}
@@ -97,7 +96,6 @@ func (j *JobState) Status(ctx context.Context, spec *Spec, now time.Time) (JobSt
 		s.NextSlot = &next
 	}
 	s.State = s.state()
-	s.measure()
 	return s, nil
 }
 
@@ -127,85 +125,10 @@ func (j *JobState) readHolders(ctx context.Context, s *JobStatus) error {
 	return rows.Err()
 }
 
-// readPass adds up the checkpoints of the shards that were at work last; of a job
-// that is not divided there is one.
-func (j *JobState) readPass(ctx context.Context, s *JobStatus) error {
-	shards, err := j.lastShards(ctx)
-	if err != nil {
-		return err
-	}
-	for shard, updated := range shards {
-		at, err := j.Checkpoint(ctx, shard)
-		if err != nil {
-			return err
-		}
-		if at.Pass > 0 {
-			s.addPass(&at, updated)
-		}
-	}
-	return nil
-}
-
-// lastShards returns the shards of the division that wrote a checkpoint last,
-// with when each did.
-func (j *JobState) lastShards(ctx context.Context) (map[string]time.Time, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT shard, updated_at FROM checkpoints WHERE job_id = $1 ORDER BY updated_at DESC`, j.id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	shards := make(map[string]time.Time)
-	newest := ""
-	for rows.Next() {
-		var shard string
-		var updated int64
-		if err := rows.Scan(&shard, &updated); err != nil {
-			return nil, err
-		}
-		_, of, _ := strings.Cut(shard, "/")
-		if len(shards) == 0 {
-			newest = of
-		}
-		if of == newest {
-			shards[shard] = time.UnixMilli(updated).UTC()
-		}
-	}
-	return shards, rows.Err()
-}
-
-// addPass adds a shard's pass to those of the others.
-func (s *JobStatus) addPass(at *Checkpoint, updated time.Time) {
-	if s.Pass == nil {
-		s.Pass = &PassStatus{Number: at.Pass, Done: true, Position: string(at.Position), Upper: at.Upper.Time().UTC()}
-	} else {
-		s.Pass.Position = ""
-	}
-	p := s.Pass
-	p.Number, p.Done, p.Halted = min(p.Number, at.Pass), p.Done && at.Done, p.Halted || at.Tally.Halted != nil
-	if upper := at.Upper.Time().UTC(); upper.Before(p.Upper) {
-		p.Upper = upper
-	}
-	if updated.After(p.Updated) {
-		p.Updated = updated
-	}
-	p.Rows += at.Tally.RowCount()
-	p.Conversations += at.Tally.Conversations
-	p.Events += at.Tally.Events[transform.Accepted]
-	for _, n := range rejectedByReason(&at.Tally.Tally) {
-		p.Rejected += n
-	}
-}
-
-func (j *JobState) readRuns(ctx context.Context, s *JobStatus) error {
-	last, err := j.Runs(ctx, max(1, len(s.Holders)))
-	if err != nil {
-		return err
-	}
-	if len(last) > 0 {
-		s.Run, s.last = &last[0], last
-	}
+// readSuccess reads when the job succeeded last.
+func (j *JobState) readSuccess(ctx context.Context, s *JobStatus) error {
 	var success sql.NullInt64
-	err = j.db.QueryRowContext(ctx, `SELECT max(ended_at) FROM runs WHERE job_id = $1 AND ended_at > 0 AND exit_code = 0 AND part = $2`, j.id, false).Scan(&success)
+	err := j.db.QueryRowContext(ctx, `SELECT max(ended_at) FROM runs WHERE job_id = $1 AND ended_at > 0 AND exit_code = 0 AND part = $2`, j.id, false).Scan(&success)
 	if success.Valid {
 		at := time.UnixMilli(success.Int64).UTC()
 		s.LastSuccess = &at
@@ -269,37 +192,6 @@ func (s *JobStatus) state() string {
 		return JobWaiting
 	case s.failedExit != ExitDone && s.failedExit != ExitInterrupted && s.failedExit != ExitTakenOver:
 		return JobFailed
-	case s.Run == nil:
-		return JobNew
 	}
-	switch s.Run.State {
-	case RunKilled:
-		return JobKilled
-	case RunInterrupted:
-		return JobInterrupted
-	case RunFailed:
-		return JobFailed
-	}
-	return JobDone
-}
-
-// measure says how fast the runs under way are, and how far.
-func (s *JobStatus) measure() {
-	sourceRows, part := 0, false
-	for i := range s.last {
-		r := &s.last[i]
-		if s.Pass == nil || r.State != RunRunning {
-			continue
-		}
-		if took := s.Pass.Updated.Sub(r.Started).Seconds(); took > 0 {
-			s.EventRate += float64(r.Events) / took
-			s.RowRate += float64(r.Rows) / took
-		}
-		sourceRows += r.SourceRows
-		part = part || r.Part
-	}
-	if sourceRows > 0 && !part && !s.Pass.Done {
-		percent := min(100, 100*float64(s.Pass.Rows)/float64(sourceRows))
-		s.Percent = &percent
-	}
+	return s.ended()
 }

@@ -59,7 +59,7 @@ func (r *Run) publish(ctx context.Context, s Summary) error {
 	ctx, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
 	_, err = r.Job.db.ExecContext(ctx, `UPDATE runs SET tally = $2, source_rows = $3, sent = $4, part = $5 WHERE id = $1`,
-		s.RunID, string(tally), r.Source.RowCount(), string(byName), r.Select != nil || r.Limit > 0)
+		s.RunID, string(tally), r.sourceRows(), string(byName), r.Select != nil || r.Limit > 0)
 	if err != nil {
 		return fmt.Errorf("record how far the run of job %s is: %w", r.Job.Name, r.Job.outage(err))
 	}

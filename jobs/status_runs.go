@@ -33,7 +33,7 @@ type RunRecord struct {
 	Error         string         `json:"error"`       // empty: none
 	Part          bool           `json:"part"`        // it was to deliver a part of the source only
 	Rows          int            `json:"rows"`        // whose outcome is recorded
-	SourceRows    int            `json:"source_rows"` // 0: the source cannot tell
+	SourceRows    int            `json:"source_rows"` // of them all, of its shard; 0: the source cannot tell
 	Conversations int            `json:"conversations"`
 	Events        int            `json:"events"`   // accepted
 	Sent          map[string]int `json:"sent"`     // the same by name

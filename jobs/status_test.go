@@ -2,10 +2,13 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
 
@@ -87,6 +90,69 @@ func TestStatusOfARun(t *testing.T) {
 	}
 	if sent == 0 || sent != runs[0].Events || runs[0].SourceRows == 0 || runs[0].Part {
 		t.Errorf("run %+v", runs[0])
+	}
+}
+
+// TestStatusOfShards looks at a job in shards while one of them runs, another
+// is done, and the third has not begun.
+func TestStatusOfShards(t *testing.T) {
+	d := newDelivery(t)
+	d.extra, d.chunk = "state: "+postgrestest.New(t), 100
+	if _, err := Execute(t.Context(), d.shard(0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan JobStatus, 1)
+	var requests atomic.Int32
+	d.server.Fault(func(segmenttest.Request) segmenttest.Answer {
+		if requests.Add(1) == 8 {
+			seen <- d.status()
+			close(d.stop)
+		}
+		return segmenttest.Answer{}
+	})
+	if _, err := Execute(t.Context(), d.shard(1, 3)); ExitCode(err) != ExitInterrupted {
+		t.Fatal(err)
+	}
+	now := <-seen
+	wantShards(t, &now, JobRunning, JobDone, JobRunning, JobNew)
+	if done := now.Shards[0]; !done.Pass.Done || *done.Percent != 100 || done.Holder != nil || done.EventRate != 0 {
+		t.Errorf("the shard that is done: %+v", done)
+	}
+	if s := now.Shards[1]; s.Holder == nil || s.EventRate <= 0 || s.RowRate <= 0 || *s.Percent <= 0 || *s.Percent >= 100 || s.Pass.Position == "" || s.Run.SourceRows == 0 {
+		t.Errorf("the shard that runs: %+v, pass %+v", s, s.Pass)
+	}
+	if now.Pass.Done || now.Pass.Rows != now.Shards[0].Pass.Rows+now.Shards[1].Pass.Rows || *now.Percent < 33 || *now.Percent > 67 {
+		t.Errorf("together %+v, %v %%", now.Pass, *now.Percent)
+	}
+	d.stop = make(chan struct{})
+	d.server.Fault(nil)
+	after := d.status()
+	wantShards(t, &after, JobInterrupted, JobDone, JobInterrupted, JobNew)
+	for index := range 3 {
+		if _, err := Execute(t.Context(), d.shard(index, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after = d.status()
+	wantShards(t, &after, JobDone, JobDone, JobDone, JobDone)
+	if !after.Pass.Done || *after.Percent != 100 {
+		t.Errorf("when all are done: %+v, %v %%", after.Pass, *after.Percent)
+	}
+	if _, err := Execute(t.Context(), d.shard(0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	after = d.status()
+	wantShards(t, &after, JobDone)
+}
+
+func wantShards(t *testing.T, s *JobStatus, job string, shards ...string) {
+	t.Helper()
+	var got []string
+	for i := range s.Shards {
+		got = append(got, s.Shards[i].State)
+	}
+	if s.State != job || !slices.Equal(got, shards) {
+		t.Errorf("the job is %s, its shards are %v; want %s, %v", s.State, got, job, shards)
 	}
 }
 

@@ -31,7 +31,7 @@ func (a *app) statusCommand() *cobra.Command {
 
 func (a *app) status(ctx context.Context, output string, files []string) error {
 	now := time.Now()
-	data, rows := []jobs.JobStatus{}, []table.Row{}
+	data, rows, shards := []jobs.JobStatus{}, []table.Row{}, []table.Row{}
 	for _, file := range files {
 		spec, err := a.loadSpec(file)
 		if err != nil {
@@ -40,7 +40,7 @@ func (a *app) status(ctx context.Context, output string, files []string) error {
 		err = jobs.WithState(ctx, spec, func(j *jobs.JobState) error {
 			s, err := j.Status(ctx, spec, now)
 			data = append(data, s)
-			rows = append(rows, statusRow(&s, now))
+			rows, shards = append(rows, statusRow(&s, now)), append(shards, shardRows(&s)...)
 			return err
 		})
 		if err != nil {
@@ -48,43 +48,66 @@ func (a *app) status(ctx context.Context, output string, files []string) error {
 		}
 	}
 	header := table.Row{"job", "into", "state", "runs on", "pass", "rows", "events", "rate", "position", "rejects", "waiting", "last success", "next"}
-	return a.print(output, data, header, rows)
+	if err := a.print(output, data, header, rows); err != nil || output == outputJSON || len(shards) == 0 {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	return a.print(output, data, table.Row{"job", "shard", "state", "runs on", "pass", "rows", "events", "rate", "position"}, shards)
 }
 
 func statusRow(s *jobs.JobStatus, now time.Time) table.Row {
-	row := table.Row{s.Job, s.Label, s.State, holders(s), "-", "-", "-", "-", "-", s.OpenRejects, waiting(s, now), ago(s.LastSuccess, now), next(s, now)}
-	if p := s.Pass; p != nil {
-		row[4], row[5], row[6] = passText(s), humanize.Comma(int64(p.Rows)), humanize.Comma(int64(p.Events))
-		row[8] = shortened(printable(p.Position))
-	}
-	if s.EventRate > 0 {
-		row[7] = humanize.Comma(int64(s.EventRate)) + " events/s"
-	}
-	return row
+	row := append(table.Row{s.Job, s.Label, s.State, holders(s)}, passCells(s.Pass, s.Percent, s.EventRate)...)
+	return append(row, s.OpenRejects, waiting(s, now), ago(s.LastSuccess, now), next(s, now))
 }
 
-func holders(s *jobs.JobStatus) string {
-	var names []string
-	for _, h := range s.Holders {
-		name := fmt.Sprintf("%s, process %d", h.Host, h.PID)
-		if h.Shard != "" {
-			name += " (" + h.Shard + ")"
+// shardRows has a row for each shard of a job that is divided.
+func shardRows(s *jobs.JobStatus) (rows []table.Row) {
+	for i := range s.Shards {
+		shard := &s.Shards[i]
+		on := "-"
+		if shard.Holder != nil {
+			on = holder(shard.Holder)
 		}
-		names = append(names, name)
+		rows = append(rows, append(table.Row{s.Job, shard.Shard, shard.State, on}, passCells(shard.Pass, shard.Percent, shard.EventRate)...))
 	}
-	return orDash(strings.Join(names, "\n"))
+	return rows
 }
 
-func passText(s *jobs.JobStatus) string {
-	switch {
-	case s.Pass.Done:
-		return fmt.Sprintf("%d, done", s.Pass.Number)
-	case s.Pass.Halted:
-		return fmt.Sprintf("%d, halted", s.Pass.Number)
-	case s.Percent != nil:
-		return fmt.Sprintf("%d, %.0f %%", s.Pass.Number, *s.Percent)
+// passCells are how far a pass is: itself, rows, events, rate, position.
+func passCells(p *jobs.PassStatus, percent *float64, rate float64) table.Row {
+	cells := table.Row{"-", "-", "-", "-", "-"}
+	if p != nil {
+		cells = table.Row{passText(p, percent), humanize.Comma(int64(p.Rows)), humanize.Comma(int64(p.Events)), "-", shortened(printable(p.Position))}
 	}
-	return fmt.Sprintf("%d, not done", s.Pass.Number)
+	if rate > 0 {
+		cells[3] = humanize.Comma(int64(rate)) + " events/s"
+	}
+	return cells
+}
+
+// holders says who runs the job.
+func holders(s *jobs.JobStatus) string {
+	switch {
+	case len(s.Holders) == 0:
+		return "-"
+	case len(s.Shards) > 0:
+		return fmt.Sprintf("%d of %d shards", len(s.Holders), len(s.Shards))
+	}
+	return holder(&s.Holders[0])
+}
+
+func holder(h *jobs.LeaseOwner) string { return fmt.Sprintf("%s, process %d", h.Host, h.PID) }
+
+func passText(p *jobs.PassStatus, percent *float64) string {
+	switch {
+	case p.Done:
+		return fmt.Sprintf("%d, done", p.Number)
+	case p.Halted:
+		return fmt.Sprintf("%d, halted", p.Number)
+	case percent != nil:
+		return fmt.Sprintf("%d, %.0f %%", p.Number, *percent)
+	}
+	return fmt.Sprintf("%d, not done", p.Number)
 }
 
 // waiting says what waits: conversations, or a slot.
