@@ -164,6 +164,7 @@ ORDER BY n.nspname = ANY (current_schemas(false)) DESC, 1 LIMIT 1000`
 
 // describe asks for the relation's columns and their types.
 func (r *pgRelation) describe(ctx context.Context, tx *pgTransaction, table uint32) error {
+	r.encoding = tx.Conn().PgConn().ParameterStatus("server_encoding")
 	described, err := tx.Conn().PgConn().Prepare(ctx, "", "SELECT * FROM "+r.from, nil)
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func newColumn(f pgconn.FieldDescription, t pgTypeInfo) *pgColumn {
 	col := &pgColumn{
 		Column: Column{Name: quotePart(f.Name), Type: TypeOther, Declared: t.Name},
 		name:   f.Name, sql: quoted(f.Name), oid: f.DataTypeOID, typeName: t.Name,
-		collation: "?", folds: true,
+		collation: "?", folds: true, isEnum: t.Kind == "e",
 	}
 	codec, known := pgCodecs[f.DataTypeOID]
 	switch {

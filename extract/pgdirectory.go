@@ -48,7 +48,7 @@ func (p *Postgres) readAll(ctx context.Context, r *pgRelation, begin func(s *Scr
 		return p.inTransaction(ctx, listTimeout, func(tx *pgTransaction) error {
 			var s Scratch
 			each := begin(&s)
-			return r.read(ctx, tx, r.allRows(), &s, func(row []Value) error {
+			return r.read(ctx, tx, r.allRows(), &s, func(row []Value, _ bool) error {
 				err := r.mapping.unfold(row, &s, each)
 				s.Reset()
 				return err
@@ -62,19 +62,23 @@ func (p *Postgres) readAll(ctx context.Context, r *pgRelation, begin func(s *Scr
 }
 
 // read calls each with the rows of a statement, as values in the order of the
-// mapping's columns. Their texts are in the arena. A result that is not what it
-// was when the source was opened is a [SchemaChanged].
-func (r *pgRelation) read(ctx context.Context, tx *pgTransaction, s *pgStatement, arena *Scratch, each func(row []Value) error) error {
-	formats := make([]int16, len(r.selected))
+// mapping's columns, and whether Postgres found that the where leaves the row
+// out. Texts are in the arena. A result that is not what it was when the source
+// was opened is a [SchemaChanged].
+func (r *pgRelation) read(ctx context.Context, tx *pgTransaction, s *pgStatement, arena *Scratch, each func(row []Value, leftOut bool) error) error {
+	formats := make([]int16, len(r.selected), len(r.selected)+1)
 	for i, col := range r.selected {
 		formats[i] = col.format
+	}
+	if r.judged {
+		formats = append(formats, pgBinaryFormat)
 	}
 	row := make([]Value, len(r.selected))
 	err := tx.rows(ctx, s, formats, r.sameFields, func(values [][]byte) error {
 		if err := r.decode(values, arena, row); err != nil {
 			return err
 		}
-		return each(row)
+		return each(row, r.judged && values[len(row)][0] == 0)
 	})
 	if isSchema(err) {
 		return &SchemaChanged{Set: r.label, Err: err}

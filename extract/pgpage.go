@@ -69,10 +69,12 @@ func (page *pgPage) rows(ctx context.Context, tx *pgTransaction, r *pgRelation, 
 	if r.kind == SetConversations {
 		take = page.conversation
 	}
+	var leftOut bool
 	each := func(row []Value, element int, unreadable *problem) error {
-		return take(pgRow{r, row, element, unreadable})
+		return take(pgRow{r, row, element, unreadable, leftOut})
 	}
-	err = r.read(ctx, tx, s, &page.arena, func(row []Value) error {
+	err = r.read(ctx, tx, s, &page.arena, func(row []Value, out bool) error {
+		leftOut = out
 		n++
 		for _, v := range row {
 			page.bytes += int64(len(v.Str)) + 8
@@ -91,12 +93,16 @@ type pgRow struct {
 	values     []Value
 	element    int // of a nested set, else -1
 	unreadable *problem
+	leftOut    bool // by what Postgres judges of the where: of the row only ids and times are known
 }
 
 // kept reports whether the set's where keeps the row, or why that is not known.
 func (row *pgRow) kept(s *Scratch) (bool, *problem) {
-	if row.unreadable != nil {
+	switch {
+	case row.unreadable != nil:
 		return false, row.unreadable
+	case row.leftOut || row.filter.whole:
+		return !row.leftOut, nil
 	}
 	return row.mapping.keeps(row.values, s)
 }

@@ -29,7 +29,7 @@ type PostgresReader struct {
 // one is the start. A position in another order is a [PositionError]. The
 // reader has to be closed.
 func (p *PostgresPass) Transcripts(ctx context.Context, from Position) (*PostgresReader, error) {
-	r := &PostgresReader{pass: p, strays: from == "", size: p.cfg.Page}
+	r := &PostgresReader{pass: p, strays: from == "" && p.Shard.Has(""), size: p.cfg.Page}
 	if from != "" {
 		id, err := p.parse(from)
 		if err != nil {

@@ -31,6 +31,9 @@ type pgRelation struct {
 	changed  *pgChanged // nil: cannot select by changed_at
 	unended  *Mapping   // of conversations: without ended_at
 	sentCut  string     // SQL that is true of rows at or after the bound, %s; empty: cut after reading
+	encoding string     // of the database
+	filter   pgFilter   // what Postgres judges of the where
+	judged   bool       // rows end with whether the filter is true of them
 }
 
 // pgColumn is a column of a relation, or a path into one.
@@ -44,6 +47,11 @@ type pgColumn struct {
 	collation string // of a stored column of text: names its order; "?" if it is not known
 	folds     bool   // texts that differ may be equal
 	path      bool
+	isEnum    bool
+}
+
+func (col *pgColumn) isCitext() bool {
+	return col.typeName == "citext" || strings.HasSuffix(col.typeName, ".citext")
 }
 
 func (col *pgColumn) isJSON() bool { return col.oid == pgtype.JSONOID || col.oid == pgtype.JSONBOID }
@@ -118,6 +126,7 @@ func (r *pgRelation) compile(c *compiler) {
 		r.compileID(c)
 		r.compileTimes()
 	}
+	r.compileFilter(c.list != "")
 }
 
 // checkUnique reports a name that several columns of a query have.
@@ -159,7 +168,7 @@ func (r *pgRelation) compileID(c *compiler) {
 
 // idKind is how the column is used as a conversation's id.
 func (col *pgColumn) idKind() (pgIDKind, bool) {
-	if col.typeName == "citext" || strings.HasSuffix(col.typeName, ".citext") {
+	if col.isCitext() {
 		return citextID(col.typeName), true
 	}
 	kind, ok := pgIDKinds[col.resultOID()]

@@ -25,7 +25,7 @@ func (r *pgRelation) pageRows(ids []string, upper Time) (*pgStatement, bool) {
 		return nil, false
 	}
 	s := &pgStatement{params: [][]byte{array}}
-	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY ($1::%s[])%s", r.list, r.from, r.idColumn.sql, r.id.cast, r.below(s, upper))
+	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY ($1::%s[])%s", r.list, r.from, r.idColumn.sql, r.id.cast, r.below(s, upper)+r.only(" AND "))
 	return s, true
 }
 
@@ -55,7 +55,7 @@ func (r *pgRelation) countStrays(p *PostgresPass) *pgStatement {
 }
 
 func (r *pgRelation) strayWhere(s *pgStatement, p *PostgresPass) string {
-	where := r.idColumn.sql + " IS NULL" + r.below(s, p.Upper)
+	where := r.idColumn.sql + " IS NULL" + r.below(s, p.Upper) + r.only(" AND ")
 	if !p.Full {
 		where += " AND " + r.changed.where(s, p.Lower, p.Upper)
 	}
@@ -64,7 +64,7 @@ func (r *pgRelation) strayWhere(s *pgStatement, p *PostgresPass) string {
 
 // allRows selects the whole of a relation.
 func (r *pgRelation) allRows() *pgStatement {
-	return &pgStatement{sql: "SELECT " + r.list + " FROM " + r.from}
+	return &pgStatement{sql: "SELECT " + r.list + " FROM " + r.from + r.only(" WHERE ")}
 }
 
 // sample is a statement like those of the pages.
@@ -147,8 +147,13 @@ func listIDs(relations []*pgRelation, p *PostgresPass, after string) *pgStatemen
 		branches = append(branches, `SELECT unnest(`+s.arg(string(pgArray(p.Due)), "text[]")+`) COLLATE "C" AS id`)
 	}
 	s.sql = `SELECT DISTINCT ids.id FROM (` + strings.Join(branches, " UNION ALL ") + `) AS ids`
+	where := " WHERE "
 	if after != "" {
-		s.sql += ` WHERE ids.id > ` + s.arg(after, "text") + ` COLLATE "C"`
+		s.sql += where + `ids.id > ` + s.arg(after, "text") + ` COLLATE "C"`
+		where = " AND "
+	}
+	if p.Shard.Of > 1 {
+		s.sql += where + p.Shard.where("ids.id", relations[0].encoding)
 	}
 	s.sql += ` ORDER BY ids.id`
 	return s

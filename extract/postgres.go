@@ -168,6 +168,7 @@ type Pass struct {
 	Lower, Upper Time
 	Due          []string // conversations to be looked at, changed or not
 	Full         bool     // look at all conversations; so does a pass without Lower
+	Shard        Shard    // look at the conversations of one only
 }
 
 // PostgresPass is a pass over a Postgres source.
@@ -184,7 +185,7 @@ func (p *Postgres) Pass(pass Pass) *PostgresPass {
 	all := p.relations()
 	family := all[0].id.family
 	for _, r := range all {
-		if !r.table || r.id.family != family || r.prefix != all[0].prefix || !pass.Full {
+		if !r.table || r.id.family != family || r.prefix != all[0].prefix || !pass.Full || pass.Shard.Of > 1 {
 			family = ""
 		}
 	}

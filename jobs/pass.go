@@ -53,7 +53,7 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 // reads returns what a pass from a checkpoint looks at: what changed between its
 // bounds and what is due, or the selected conversations.
 func (r *Run) reads(from Checkpoint) extract.Pass {
-	pass := extract.Pass{Lower: from.Lower, Upper: from.Upper}
+	pass := extract.Pass{Lower: from.Lower, Upper: from.Upper, Shard: r.Shard}
 	if r.Select != nil && r.Select.Conversations != nil {
 		pass.Lower, pass.Due = pass.Upper, slices.Sorted(maps.Keys(r.Select.Conversations))
 		return pass
@@ -200,7 +200,7 @@ func (p *pass) page(ctx context.Context, page extract.Page) error {
 		if p.limited() {
 			break
 		}
-		if !p.Select.has(t.ConversationID) || !p.Shard.Has(t.ConversationID) {
+		if !p.Select.has(t.ConversationID) {
 			continue
 		}
 		if err := p.conversation(ctx, t, known[t.ConversationID]); err != nil {

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -82,10 +83,28 @@ func (p parquetSource) Bound(context.Context) (extract.Time, error) { return p.H
 
 func (p parquetSource) NextLower(extract.Time, extract.Time) extract.Time { return 0 }
 
-func (p parquetSource) Pass(extract.Pass) SourcePass { return p }
+func (p parquetSource) Pass(pass extract.Pass) SourcePass { return parquetPass{p.Parquet, pass.Shard} }
 
-func (p parquetSource) Transcripts(ctx context.Context, from extract.Position) (Pages, error) {
-	return p.Parquet.Transcripts(ctx, from)
+type parquetPass struct {
+	*extract.Parquet
+	shard extract.Shard
+}
+
+func (p parquetPass) Transcripts(ctx context.Context, from extract.Position) (Pages, error) {
+	pages, err := p.Parquet.Transcripts(ctx, from)
+	return shardPages{pages, p.shard}, err
+}
+
+// shardPages leaves out the conversations of other shards.
+type shardPages struct {
+	Pages
+	shard extract.Shard
+}
+
+func (s shardPages) Next(ctx context.Context) (extract.Page, error) {
+	page, err := s.Pages.Next(ctx)
+	page.Transcripts = slices.DeleteFunc(page.Transcripts, func(t extract.Transcript) bool { return !s.shard.Has(t.ConversationID) })
+	return page, err
 }
 
 func (p parquetSource) Close() {
