@@ -18,39 +18,81 @@ type specDecoder struct {
 	dir       string
 	lookupEnv func(string) (string, bool)
 	given     map[string]specPlace // what the file has, by path
+	others    []*specDecoder       // of the presets that the file names
+}
+
+func newSpecDecoder(file, dir string, lookupEnv func(string) (string, bool)) *specDecoder {
+	return &specDecoder{specMistakes: specMistakes{file: file}, dir: dir, lookupEnv: lookupEnv, given: map[string]specPlace{}}
 }
 
 // specPlace is where a key of the file and its value stand.
 type specPlace struct {
 	keyLine, keyColumn int
 	line, column       int
-	shown              string // the value as messages show it
-	bad                bool   // a mistake was reported; there is no value
+	shown              string        // the value as messages show it
+	bad                bool          // a mistake was reported; there is no value
+	in                 *specMistakes // of the file that it is in; nil: the decoder's own
 }
 
 // decodeSpec writes the file over spec and checks the result. The error is
 // [SpecErrors].
 func decodeSpec(spec *Spec, data []byte, lookupEnv func(string) (string, bool)) error {
-	d := &specDecoder{specMistakes: specMistakes{file: spec.File}, dir: spec.Dir, lookupEnv: lookupEnv, given: map[string]specPlace{}}
-	if root := parseYAML(data, &d.specMistakes); root != nil {
-		d.given[""] = specPlace{keyLine: 1, keyColumn: 1, line: 1, column: 1}
-		d.structure(root, reflect.ValueOf(spec).Elem(), "")
+	d := newSpecDecoder(spec.File, spec.Dir, lookupEnv)
+	if d.decode(spec, data) {
+		if p := spec.Source.Postgres; p != nil {
+			d.usePreset(spec, "postgres", &p.SetsSpec)
+		}
+		if p := spec.Source.Parquet; p != nil {
+			d.usePreset(spec, "parquet", &p.SetsSpec)
+		}
 		(&specCheck{specDecoder: d, spec: spec}).all()
 	}
 	return d.err()
+}
+
+// decode writes the file over the struct that v points to. It reports whether
+// the file is YAML that can be.
+func (d *specDecoder) decode(v any, data []byte) bool {
+	root := parseYAML(data, &d.specMistakes)
+	if root == nil {
+		return false
+	}
+	d.given[""] = specPlace{keyLine: 1, keyColumn: 1, line: 1, column: 1}
+	d.structure(root, reflect.ValueOf(v).Elem(), "")
+	return true
+}
+
+// err returns all mistakes, file by file, or nil.
+func (d *specDecoder) err() error {
+	all := d.sorted()
+	for _, other := range d.others {
+		all = append(all, other.sorted()...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
 }
 
 // reject adds a mistake about the value at path, or about the nearest thing
 // around it that the file has.
 func (d *specDecoder) reject(path, try, format string, args ...any) {
 	at := d.nearestPlace(path)
-	d.add(at.line, at.column, try, format, args...)
+	d.mistakes(at).add(at.line, at.column, try, format, args...)
 }
 
 // rejectKey is reject for a mistake about the key.
 func (d *specDecoder) rejectKey(path, try, format string, args ...any) {
 	at := d.nearestPlace(path)
-	d.add(at.keyLine, at.keyColumn, try, format, args...)
+	d.mistakes(at).add(at.keyLine, at.keyColumn, try, format, args...)
+}
+
+// mistakes are those of the file that a place is in.
+func (d *specDecoder) mistakes(at specPlace) *specMistakes {
+	if at.in != nil {
+		return at.in
+	}
+	return &d.specMistakes
 }
 
 func (d *specDecoder) nearestPlace(path string) specPlace {

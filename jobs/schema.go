@@ -110,13 +110,25 @@ func nameFields(definitions jsonschema.Definitions) {
 		set.Properties.Set("fields", named)
 		definitions[kind] = &set
 	}
-	for _, source := range []string{reflect.TypeFor[PostgresSpec]().Name(), reflect.TypeFor[ParquetSpec]().Name()} {
-		properties := definitions[source].Properties
+	for source, spec := range map[string]reflect.Type{"postgres": reflect.TypeFor[PostgresSpec](), "parquet": reflect.TypeFor[ParquetSpec]()} {
+		properties := definitions[spec.Name()].Properties
+		properties.Set("preset", described(properties.Value("preset"), presetsOf(source), &jsonschema.Schema{Type: "string", Pattern: `\.ya?ml$|\$\{`}))
 		properties.Value("messages").Items.Ref = "#/$defs/MessageSet"
 		properties.Value("conversations").Ref = "#/$defs/ConversationSet"
 		properties.Value("agents").Ref = "#/$defs/AgentSet"
 	}
 	delete(definitions, reflect.TypeFor[extract.Set]().Name())
+}
+
+// presetsOf allows the presets for a source.
+func presetsOf(source string) *jsonschema.Schema {
+	names := &jsonschema.Schema{Type: "string"}
+	for _, preset := range Presets() {
+		if preset.Source == source {
+			names.Enum = append(names.Enum, preset.Name)
+		}
+	}
+	return names
 }
 
 // described returns a schema that accepts any of alternatives and is described

@@ -46,7 +46,7 @@ type SourceSpec struct {
 
 // SetsSpec are the sets of a source.
 type SetsSpec struct {
-	Preset        string                `yaml:"preset" jsonschema_description:"A mapping that ships with the program, NAME@VERSION, or the path of one"`
+	Preset        string                `yaml:"preset" jsonschema_description:"A mapping of a known system, NAME@VERSION, or the path of one: see presets.md. The sets of the job file lie over it"`
 	Messages      []extract.Set         `yaml:"messages" jsonschema_description:"A set of message rows, or a list of sets"`
 	Conversations *extract.Set          `yaml:"conversations" jsonschema_description:"A set with a row for each conversation"`
 	Agents        *extract.Set          `yaml:"agents" jsonschema_description:"A set with a row for each agent; completes names"`

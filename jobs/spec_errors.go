@@ -58,7 +58,8 @@ func excerpt(line string, column int) (string, int) {
 	return part, at
 }
 
-// SpecErrors are all mistakes of a job file in the order of their lines.
+// SpecErrors are all mistakes of a job file in the order of their lines, then
+// those of a preset.
 type SpecErrors []SpecError
 
 func (e SpecErrors) Error() string {
@@ -100,11 +101,8 @@ func (m *specMistakes) hide(text string) {
 	}
 }
 
-// err returns all mistakes sorted and with their lines, or nil.
-func (m *specMistakes) err() error {
-	if len(m.list) == 0 {
-		return nil
-	}
+// sorted returns all mistakes in the order of their lines, and with them.
+func (m *specMistakes) sorted() SpecErrors {
 	slices.SortStableFunc(m.list, func(a, b SpecError) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
 	})

@@ -3,7 +3,6 @@ package jobs
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -44,15 +43,10 @@ func (c *specCheck) parquet(path string, p *ParquetSpec) {
 	c.sets(path, &p.SetsSpec, c.parquetSet)
 }
 
-var presetName = regexp.MustCompile(`^[a-z0-9_-]+@[0-9]+$`)
-
 // sets checks the sets of a source. Every one is given to place, which checks
 // where its rows come from.
 func (c *specCheck) sets(path string, s *SetsSpec, place func(string, extract.Set)) {
 	preset := path + ".preset"
-	if c.good(preset) && !presetName.MatchString(s.Preset) && !strings.HasSuffix(s.Preset, ".yaml") && !strings.HasSuffix(s.Preset, ".yml") {
-		c.reject(preset, "chatbackfill presets lists them", "preset %s is neither NAME@VERSION nor the path of a .yaml file", c.given[preset].shown)
-	}
 	switch messages := path + ".messages"; {
 	case !c.has(messages) && !c.has(preset):
 		c.missing(messages, "say which table, query or files hold the messages")

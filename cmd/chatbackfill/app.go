@@ -73,7 +73,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(), a.scheduleCommand(), a.statusCommand(), a.runsCommand(),
 		a.acceptCommand(), a.rejectsCommand(), a.verifyCommand(), a.resetCommand(), a.stateCommand(),
-		a.showCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand(),
+		a.showCommand(), a.presetsCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand(),
 	)
 	return root
 }

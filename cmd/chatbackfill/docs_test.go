@@ -33,18 +33,34 @@ func TestReadmePromises(t *testing.T) {
 	}
 }
 
-// TestReadmeJobs reads the job files of the README.
-func TestReadmeJobs(t *testing.T) {
+// TestDocumentedJobs reads the job files of the documentation, and those of
+// which it shows only the source.
+func TestDocumentedJobs(t *testing.T) {
 	env := func(name string) (string, bool) {
 		return "postgres://user@localhost/" + name, name != "KUBERNETES_SERVICE_HOST"
 	}
-	blocks := regexp.MustCompile("(?s)```yaml\n(name:.*?)```").FindAllStringSubmatch(readDoc(t, "README.md"), -1)
-	if len(blocks) < 2 {
-		t.Fatalf("%d job files in the README", len(blocks))
+	dir := t.TempDir()
+	preset, err := jobs.FindPreset("chatwoot")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, block := range blocks {
-		if _, err := jobs.ParseSpec("README.yaml", []byte(block[1]), env); err != nil {
-			t.Error(err)
+	writeFile(t, filepath.Join(dir, "our-chatwoot.yaml"), preset.Text)
+	block := regexp.MustCompile("(?s)```yaml\n((?:#[^\n]*\n)*(?:name|source):.*?)```")
+	for page, least := range map[string]int{
+		"README.md": 2, "docs/presets.md": 3,
+	} {
+		blocks := block.FindAllStringSubmatch(readDoc(t, page), -1)
+		if len(blocks) < least {
+			t.Errorf("%d job files in %s, want %d at least", len(blocks), page, least)
+		}
+		for _, block := range blocks {
+			job := block[1]
+			if strings.HasPrefix(job, "source:") {
+				job += "\nname: shown\ndestination: {file: {path: events.ndjson}}\n"
+			}
+			if _, err := jobs.ParseSpec(filepath.Join(dir, filepath.Base(page)), []byte(job), env); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, job)
+			}
 		}
 	}
 }
@@ -65,7 +81,7 @@ func TestReadmeExitCodes(t *testing.T) {
 // TestDocumentedCommands: every command and flag that the documentation names
 // exists, and every command is documented.
 func TestDocumentedCommands(t *testing.T) {
-	docs := readDoc(t, "README.md") + readDoc(t, "docs/jobs.md")
+	docs := readDoc(t, "README.md") + readDoc(t, "docs/jobs.md") + readDoc(t, "docs/presets.md")
 	root := (&app{}).root()
 	for _, match := range regexp.MustCompile("(?m)(?:^|`)chatbackfill ([a-z]+)").FindAllStringSubmatch(docs, -1) {
 		if c, _, err := root.Find([]string{match[1]}); err != nil || c == root {
