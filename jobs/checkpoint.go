@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 )
 
 // checkpointFormat is the format of checkpoints that this program writes. It
@@ -142,6 +143,7 @@ func (l *Lease) attempt(ctx context.Context) (context.Context, context.CancelFun
 
 func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 	fenced := false
+	failpoint.At("commit-before")
 	err := l.job.transact(ctx, func(tx *sql.Tx) error {
 		var err error
 		if fenced, err = l.lost(ctx, tx); err != nil {
@@ -150,6 +152,7 @@ func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 		if err := l.job.writeLedger(ctx, tx, c.ledger); err != nil || fenced {
 			return err
 		}
+		failpoint.At("commit-half")
 		if err := l.job.writeRejects(ctx, tx, runID, c.rejects, c.clean); err != nil {
 			return err
 		}
@@ -158,6 +161,7 @@ func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 		}
 		return l.writeCheckpoint(ctx, tx, l.shard, c.advance)
 	})
+	failpoint.At("commit-after")
 	if err == nil && fenced {
 		return errFenced
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 )
 
 // How a lease is kept: it runs out leaseTTL after its last renewal, and nothing
@@ -74,6 +75,7 @@ func (j *JobState) Acquire(ctx context.Context, shard string, log *slog.Logger) 
 		return nil, nil, err
 	}
 	now := j.dialect.now
+	failpoint.At("lease-before")
 	err = j.db.QueryRowContext(ctx, `
 		INSERT INTO leases (job_id, shard, epoch, owner, host, pid, taken_at, expires_at)
 		VALUES ($1, $2, 1, $3, $4, $5, `+now+`, `+now+` + $6)
@@ -92,6 +94,7 @@ func (j *JobState) Acquire(ctx context.Context, shard string, log *slog.Logger) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("take the lease of job %s: %w", j.Name, err)
 	}
+	failpoint.At("lease-taken")
 	l.leased, l.cancel = context.WithCancelCause(ctx)
 	go l.keep(l.leased)
 	return l.leased, l, nil
@@ -203,6 +206,7 @@ func (l *Lease) Permit(ctx context.Context) error {
 func (l *Lease) Release(ctx context.Context) error {
 	l.cancel(context.Canceled)
 	<-l.stopped
+	failpoint.At("lease-release")
 	ctx, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
 	_, err := l.job.db.ExecContext(ctx, `UPDATE leases SET expires_at = 0, owner = '' WHERE job_id = $1 AND shard = $2 AND epoch = $3`,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/migrations"
 )
 
@@ -109,7 +110,9 @@ func (s *State) up(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	failpoint.At("migration-before")
 	_, err = provider.Up(ctx)
+	failpoint.At("migration-after")
 	return err
 }
 

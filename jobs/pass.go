@@ -9,6 +9,7 @@ import (
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -185,6 +186,7 @@ func readAhead(ctx context.Context, pages Pages) <-chan pageRead {
 
 // page rebuilds the conversations of a page and sends what is new.
 func (p *pass) page(ctx context.Context, page extract.Page) error {
+	failpoint.At("page-read")
 	known, err := p.lookUp(ctx, page.Transcripts)
 	if err != nil {
 		return err
@@ -310,6 +312,7 @@ func (p *pass) flush(ctx context.Context, after extract.Position) error {
 	if err := p.withinLimits(ctx, full); err != nil {
 		return err
 	}
+	failpoint.At("chunk-built")
 	return p.sink.submit(ctx, full)
 }
 

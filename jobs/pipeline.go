@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -101,6 +102,7 @@ func (p *pipeline) deliver(ctx context.Context, c *chunk) {
 	var err error
 	if len(c.events) > 0 {
 		d, err = p.destination.Send(ctx, c.events)
+		failpoint.At("chunk-sent")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

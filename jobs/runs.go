@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 )
 
 // beginRun records that a run began.
@@ -19,11 +21,13 @@ func (j *JobState) beginRun(ctx context.Context, r *Run) error {
 	if err != nil {
 		return fmt.Errorf("record the run of job %s: %w", j.Name, err)
 	}
+	failpoint.At("run-recorded")
 	return nil
 }
 
 // endRun records how a run ended, if the store can take it soon.
 func (j *JobState) endRun(ctx context.Context, r *Run, failure error) error {
+	failpoint.At("run-ending")
 	tally, err := json.Marshal(r.summary.Tally)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -102,9 +103,11 @@ func (d *File) append(b batch) (fileState, error) {
 	if err := d.encode(w, b); err != nil {
 		return fileState{}, err
 	}
+	failpoint.At("file-written")
 	if err := d.file.Sync(); err != nil {
 		return fileState{}, err
 	}
+	failpoint.At("file-synced")
 	written, err := w.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return fileState{}, err
@@ -184,6 +187,7 @@ func (d *File) cutTo(length, size int64) error {
 	if size == length {
 		return nil
 	}
+	failpoint.At("file-cut")
 	if err := d.file.Truncate(length); err != nil {
 		return fmt.Errorf("cut off what was written to %s after the checkpoint: %w", d.path, err)
 	}
@@ -212,6 +216,7 @@ func openOrCreate(path string) (file *os.File, created bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	failpoint.At("file-created")
 	if err := syncFolder(folderOf(path)); err != nil {
 		return nil, false, errors.Join(err, file.Close())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/xitongsys/parquet-go/parquet"
 	"github.com/xitongsys/parquet-go/writer"
 
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -235,9 +236,11 @@ func (d *Parquet) writePart(b batch) error {
 	part := filepath.Join(d.folder, fmt.Sprintf("part-%06d%s", d.state.Parts, ParquetExtension))
 	size, err := writeRows(temporary, b)
 	if err == nil {
+		failpoint.At("part-written")
 		err = os.Rename(temporary, part)
 	}
 	if err == nil {
+		failpoint.At("part-named")
 		err = syncFolder(d.folder)
 	}
 	if err != nil {
@@ -269,6 +272,7 @@ func writeRows(path string, b batch) (size int64, err error) {
 			return 0, err
 		}
 	}
+	failpoint.At("part-open")
 	if err := w.WriteStop(); err != nil {
 		return 0, err
 	}

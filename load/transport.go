@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/chatbackfill/chatbackfill/load/failpoint"
 )
 
 const (
@@ -84,17 +86,20 @@ func (x *exchange) ask(req *http.Request) answer {
 		Host:          req.Host,
 	}).WithContext(ctx)
 
+	failpoint.At("request-before")
 	sent := time.Now()
 	res, err := x.transport.RoundTrip(own)
 	if err != nil {
 		return answer{err: err, sent: sent, received: time.Now()}
 	}
+	failpoint.At("answer-unread")
 	a := answerOf(res)
 	a.sent, a.received = sent, time.Now()
 	a.body, a.err = io.ReadAll(io.LimitReader(res.Body, maxAnswerBytes))
 	if err := res.Body.Close(); a.err == nil {
 		a.err = err
 	}
+	failpoint.At("answer-read")
 	if a.status >= 500 {
 		// Another address may do better: dial anew, resolving the name again.
 		x.transport.CloseIdleConnections()

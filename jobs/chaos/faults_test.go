@@ -45,6 +45,7 @@ const (
 // faults are all that the suite drives, in the order of their numbers.
 var faults = []fault{
 	{number: 1, name: "killed at random moments", holds: "what was accepted is accepted once; the next run goes on", do: killLoop, chats: manyChats},
+	{number: 2, name: "killed at every failpoint", holds: "as 1", do: killAtFailpoints},
 }
 
 // TestFaults does to the program what the table says.

@@ -60,6 +60,7 @@ type rig struct {
 	source   source
 	store    *store
 	server   *segmenttest.Server
+	file     string // the destination instead of the server, or empty
 
 	settings map[string]string // of the job file, by key
 	env      map[string]string
