@@ -245,7 +245,7 @@ func TestTooLargeConversation(t *testing.T) {
 	for _, tr := range transcripts(t, mustOpen(t, cfg), "") {
 		reasons := map[Reason]int{}
 		for _, r := range tr.Rejects {
-			reasons[r.Reason]++
+			reasons[r.Reason] += r.RowCount()
 			if strings.Contains(r.Detail, "yyy") {
 				t.Fatalf("a body in %q", r.Detail)
 			}

@@ -208,10 +208,11 @@ func (r *Reader) oversize(p *partition) bool {
 	return p.min == p.max && p.max != 0 && p.size+p.rows*int64(unsafe.Sizeof(Message{})) > r.source.single
 }
 
-// refuse rejects all rows of a conversation that is too large. Should ids of
-// several conversations have one hash, they share the fate.
+// refuse rejects a conversation that is too large: one reject stands for its
+// messages. Should ids of several conversations have one hash, they share the
+// fate.
 func (r *Reader) refuse(s *store, p *partition) ([]Transcript, error) {
-	detail := fmt.Sprintf("the conversation's %d rows take %d bytes: raise source.parquet.memory", p.rows, p.size)
+	detail := fmt.Sprintf("the conversation's %d rows take %d bytes: raise source.parquet.memory, then chatbackfill rejects retry", p.rows, p.size)
 	var all []Transcript
 	err := s.drain(p, func(block []byte) error {
 		for ; len(block) > 0; block = block[recordSize(block):] {
@@ -237,10 +238,13 @@ func (r *Reader) refuseRow(t *Transcript, kind byte, d *decoder, detail string) 
 	case recordMessage:
 		var m Message
 		d.message(t.ConversationID, &m)
-		t.Rejects = append(t.Rejects, Reject{
-			Stage: StageRead, Reason: TooMuch, Set: SetMessages, Locator: r.source.originName(m.Origin),
-			ConversationID: t.ConversationID, MessageID: strings.Clone(m.MessageID), Detail: detail,
-		})
+		if len(t.Rejects) == 0 || t.Rejects[0].Reason != TooMuch {
+			t.Rejects = slices.Insert(t.Rejects, 0, Reject{
+				Stage: StageRead, Reason: TooMuch, Set: SetMessages, ConversationID: t.ConversationID, Detail: detail,
+				Locator: locateConversation(r.source.originName(m.Origin), t.ConversationID),
+			})
+		}
+		t.Rejects[0].Rows++
 	case recordReject:
 		reject := d.reject(t.ConversationID)
 		for _, s := range rejectStrings(&reject) {
@@ -332,18 +336,6 @@ func (l *loaded) decode(run []entry, t *Transcript, messages []Message) (_ []Mes
 		}
 	}
 	return messages, true
-}
-
-// finish gives rejects and conversations an order that does not depend on how
-// goroutines were scheduled.
-func finish(t *Transcript) {
-	slices.SortFunc(t.Rejects, func(a, b Reject) int {
-		if c := strings.Compare(a.Locator, b.Locator); c != 0 {
-			return c
-		}
-		return strings.Compare(a.MessageID, b.MessageID)
-	})
-	slices.SortFunc(t.Conversations, compareConversations)
 }
 
 func compareConversations(a, b Conversation) int {

@@ -61,7 +61,7 @@ func (c *Counts) reject(built *transform.Conversation, settled map[rejectKey]boo
 		}
 		fresh++
 		if r.Stage == extract.StageRead && r.Set == extract.MessagesSet {
-			c.RejectedRows++
+			c.RejectedRows += r.RowCount()
 		}
 	}
 	if built.Rejected != "" && fresh > 0 {
