@@ -167,6 +167,9 @@ func jsonValue(text string, as Type, s *Scratch) Value {
 
 func jsonNumber(text string, as Type) Value {
 	if as == TypeDecimal {
+		if strings.IndexByte(text, '.') >= 0 && !strings.ContainsAny(text, "eE") {
+			text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+		}
 		return Value{Type: TypeDecimal, Str: text}
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {

@@ -169,7 +169,11 @@ func (r *pgRelation) describe(ctx context.Context, tx *pgTransaction, table uint
 	if err != nil {
 		return err
 	}
-	types, err := tx.types(ctx, described.Fields)
+	oids := make([]uint32, len(described.Fields))
+	for i, f := range described.Fields {
+		oids[i] = f.DataTypeOID
+	}
+	types, err := tx.types(ctx, oids)
 	if err != nil {
 		return err
 	}
@@ -178,7 +182,10 @@ func (r *pgRelation) describe(ctx context.Context, tx *pgTransaction, table uint
 		return err
 	}
 	for i, f := range described.Fields {
-		col := newColumn(f, types[f.DataTypeOID])
+		col, err := tx.newColumn(ctx, f, types[f.DataTypeOID])
+		if err != nil {
+			return err
+		}
 		col.Column.index = i
 		if at, ok := collations[f.TableAttributeNumber]; ok && table != 0 {
 			col.collation, col.folds = at.name, at.folds
@@ -188,15 +195,8 @@ func (r *pgRelation) describe(ctx context.Context, tx *pgTransaction, table uint
 	return nil
 }
 
-// pgTypeInfo is what the catalogue says of a type.
-type pgTypeInfo struct {
-	OID            uint32
-	Name           string
-	Kind, Category string
-}
-
-func newColumn(f pgconn.FieldDescription, t pgTypeInfo) *pgColumn {
-	col := &pgColumn{
+func (tx *pgTransaction) newColumn(ctx context.Context, f pgconn.FieldDescription, t pgTypeInfo) (col *pgColumn, err error) {
+	col = &pgColumn{
 		Column: Column{Name: quotePart(f.Name), Type: TypeOther, Declared: t.Name},
 		name:   f.Name, sql: quoted(f.Name), oid: f.DataTypeOID, typeName: t.Name,
 		collation: "?", folds: true, isEnum: t.Kind == "e",
@@ -205,8 +205,12 @@ func newColumn(f pgconn.FieldDescription, t pgTypeInfo) *pgColumn {
 	switch {
 	case known:
 		col.pgCodec = codec
-	case t.Category == "A" || t.Category == "C" || t.Kind == "c" || t.Kind == "p":
-		return col // a list, a row: no field takes it
+	case t.hasParts():
+		col.pgCodec, col.nested, col.sql = pgTextCodec, true, "to_json("+col.sql+")::text"
+		if t.Of != 0 || t.Relation != 0 { // else it is known of the values only
+			col.pgCodec = pgNestedCodec
+			col.shape, err = tx.shape(ctx, t)
+		}
 	default:
 		col.pgCodec = pgTextCodec
 	}
@@ -214,30 +218,10 @@ func newColumn(f pgconn.FieldDescription, t pgTypeInfo) *pgColumn {
 		col.sql = jsonSQL(col.sql, nil)
 	}
 	col.Type = col.typ
-	return col
+	return col, err
 }
 
 func quoted(column string) string { return pgx.Identifier{alias, column}.Sanitize() }
-
-const typesQuery = `
-SELECT oid, format_type(oid, NULL), typtype::text, typcategory::text FROM pg_type WHERE oid = ANY ($1)`
-
-func (tx *pgTransaction) types(ctx context.Context, fields []pgconn.FieldDescription) (map[uint32]pgTypeInfo, error) {
-	oids := make([]uint32, len(fields))
-	for i, f := range fields {
-		oids[i] = f.DataTypeOID
-	}
-	rows, err := tx.Query(ctx, typesQuery, oids)
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pgTypeInfo])
-	types := make(map[uint32]pgTypeInfo, len(found))
-	for _, t := range found {
-		types[t.OID] = t
-	}
-	return types, err
-}
 
 // pgCollation is the order of a column's texts.
 type pgCollation struct {

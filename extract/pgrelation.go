@@ -48,6 +48,7 @@ type pgColumn struct {
 	folds     bool   // texts that differ may be equal
 	path      bool
 	isEnum    bool
+	nested    bool // an array or a row, as JSON
 }
 
 func (col *pgColumn) isCitext() bool {
@@ -58,7 +59,7 @@ func (col *pgColumn) isJSON() bool { return col.oid == pgtype.JSONOID || col.oid
 
 // resultOID is the type that Postgres says the selected value has.
 func (col *pgColumn) resultOID() uint32 {
-	if col.isJSON() {
+	if col.isJSON() || col.nested {
 		return pgtype.TextOID
 	}
 	return col.oid

@@ -62,6 +62,13 @@ func (s *Scratch) reserve(n int) {
 
 const arenaBlock = 256 << 10
 
+// pgNestedCodec reads the JSON of an array or a row.
+var pgNestedCodec = pgCodec{TypeOther, pgTextFormat, decodeNested}
+
+func decodeNested(b []byte, arena *Scratch) (Value, bool) {
+	return Value{Type: TypeOther, Str: arena.keep(b)}, true
+}
+
 func decodeText(b []byte, arena *Scratch) (Value, bool) { return textValue(arena.keep(b)), true }
 
 // decodePadded drops the blanks that char(n) adds, which mean nothing to
