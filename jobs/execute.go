@@ -29,6 +29,7 @@ type Execution struct {
 	AllowSlow bool          // read from Postgres also where an index is missing
 	Limit     int           // rebuild at most so many conversations; 0: all
 	Resend    Resend        // send again what was delivered
+	Revision  int           // under new ids, of this revision; 0: under the ids it has
 	Shard     extract.Shard // read only this part of the source
 	Select    *Selection    // deliver only these, outside of the job's passes; nil: run the job
 
@@ -171,7 +172,7 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	options, err := e.options(ctx, source)
+	options, err := e.options(ctx, job, source)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +180,7 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 		Job: job, Source: source, Options: options,
 		ChunkEvents: segmentChunk, InFlight: segmentInFlight,
 		NoLedger: !e.Spec.Ledger,
-		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Resend: e.Resend, Shard: e.Shard, Select: e.Select,
+		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Resend: e.Resend, Revision: e.Revision, Shard: e.Shard, Select: e.Select,
 		Stop: e.Stop, Log: e.Log, Version: e.Version, Progress: e.Progress, Observer: e.Observer, Report: e.Report,
 	}, nil
 }
@@ -207,14 +208,14 @@ func (e *Execution) plan(ctx context.Context, state *State) (Plan, error) {
 	return r.Plan(ctx)
 }
 
-func (e *Execution) options(ctx context.Context, source Source) (transform.Options, error) {
+func (e *Execution) options(ctx context.Context, job *JobState, source Source) (transform.Options, error) {
 	options := e.Spec.Options()
 	options.Final = e.Final
 	var err error
 	if options.Directory, err = source.Directory(ctx); err != nil {
 		return options, err
 	}
-	options.Suppressed, err = loadSuppressed(e.Spec)
+	options.Suppressed, err = job.suppressed(ctx, e.Spec)
 	return options, err
 }
 

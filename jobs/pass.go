@@ -29,7 +29,7 @@ type pass struct {
 
 	// examine, if it is set, is given every conversation instead of its events
 	// being handed on.
-	examine func(c *transform.Conversation, delivered Delivered)
+	examine func(t *extract.Transcript, c *transform.Conversation, delivered Delivered)
 }
 
 // sink takes the chunks of a pass. After an error of submit nothing more is
@@ -109,6 +109,9 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
 	pipe.told, pipe.still = r.advanced, true
+	if err := r.revise(ctx); err != nil {
+		return err
+	}
 	from, err := r.fromStart(ctx)
 	if err != nil {
 		return err
@@ -236,7 +239,7 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	}
 	built := p.builder.Build(t, transform.Known{Start: delivered.Start, Horizon: p.horizon}, &p.chunk.tally.Tally)
 	if p.examine != nil {
-		p.examine(&built, delivered)
+		p.examine(t, &built, delivered)
 		return nil
 	}
 	fresh := p.leaveOut(&built, delivered)
@@ -261,8 +264,12 @@ func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*trans
 	for i := range c.Events {
 		e := &c.Events[i]
 		hash, known := delivered.Events[e.Key]
+		again := known && p.Resend.again(hash != e.Hash)
+		if again && p.Revision > 0 {
+			e.Revise(p.Revision)
+		}
 		switch {
-		case known && !p.Resend.again(hash != e.Hash):
+		case known && !again:
 			p.chunk.tally.Events[transform.Delivered]++
 		case e.Name == transform.Started && delivered.Start != 0 && !known:
 			p.chunk.tally.Events[transform.Delivered]++
@@ -294,7 +301,7 @@ func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
 	if _, noted := p.due[c.ID]; c.Due != 0 || noted {
 		p.chunk.due[c.ID] = c.Due
 	}
-	if p.rejected[c.ID] && len(t.Rejects) == 0 && c.Rejected == "" {
+	if p.rejected[c.ID] && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
 		p.chunk.clean = append(p.chunk.clean, c.ID)
 	}
 }

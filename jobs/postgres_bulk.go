@@ -128,7 +128,7 @@ func (j *JobState) bulkClose(ctx context.Context, tx *sql.Tx, clean []string) er
 	for i, id := range clean {
 		ids[i] = []byte(id)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $3
+	_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $3, payload = ''
 		WHERE job_id = $1 AND sha256(conversation) IN (SELECT sha256(id) FROM unnest($2::bytea[]) AS clean (id))
 			AND state = $4 AND stage <> $5`,
 		j.id, ids, RejectClosed, RejectOpen, string(extract.StageSend))

@@ -29,13 +29,13 @@ type StoredReject struct {
 }
 
 // writeRejects records rejects, those seen before anew, and closes those of
-// conversations that are clean now.
+// conversations that are clean now, of which it keeps no content.
 func (j *JobState) writeRejects(ctx context.Context, tx *sql.Tx, runID string, rejects []extract.Reject, clean []string) error {
 	if j.dialect.bulk {
 		return j.bulkRejects(ctx, tx, runID, rejects, clean)
 	}
 	for _, id := range clean {
-		_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $3 WHERE job_id = $1 AND conversation = $2 AND state = $4 AND stage <> $5`,
+		_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $3, payload = '' WHERE job_id = $1 AND conversation = $2 AND state = $4 AND stage <> $5`,
 			j.id, []byte(id), RejectClosed, RejectOpen, extract.StageSend)
 		if err != nil {
 			return fmt.Errorf("close rejects of job %s: %w", j.Name, err)

@@ -26,6 +26,7 @@ type Run struct {
 	Full        bool          // read everything again
 	Limit       int           // rebuild at most so many conversations; 0: all
 	Resend      Resend        // send again what was delivered
+	Revision    int           // under new ids, of this revision; 0: under the ids it has
 	Shard       extract.Shard // read only this part of the source
 	Select      *Selection    // deliver only these, outside of the job's passes; nil: run the job
 

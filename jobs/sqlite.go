@@ -20,6 +20,8 @@ var sqliteDialect = dialect{
 	goose:     goose.DialectSQLite3,
 	now:       `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 	versioned: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version')`,
+	erasing:   `PRAGMA secure_delete = ON`,
+	erased:    `PRAGMA wal_checkpoint(TRUNCATE)`,
 	try:       "a path that this user can read and write, on a local disk with room (state: in the job file)",
 	temporary: temporarySQLite,
 }

@@ -31,6 +31,8 @@ type dialect struct {
 	now       string // an expression: milliseconds since the Unix epoch on the store's clock
 	versioned string // a query: whether any migration was run
 	bulk      bool   // statements take arrays; otherwise there are many, prepared
+	erasing   string // a statement after which what a transaction deletes is overwritten; empty: there is none
+	erased    string // a statement after which nothing else holds what was deleted; empty: there is none
 	try       string // what to do about an error of opening that says nothing else
 
 	// lock takes the right to migrate; nil: the database sees to it.

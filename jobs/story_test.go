@@ -1,14 +1,22 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
+	"github.com/chatbackfill/chatbackfill/transform"
 )
 
 // Stories of a job over the years: something changes, and the sets of ids that
@@ -263,5 +271,265 @@ func TestStoryOfAMappingFix(t *testing.T) {
 		}
 		d.mustRun(unchanged, func(e *Execution) { e.Full = true })
 		d.checkOnce(want)
+	})
+}
+
+// customers returns the ids of the events of each user, and each user's
+// conversations.
+func customers(t *testing.T, all map[string]string) (ids map[string][]string, conversations map[string]map[string]bool) {
+	t.Helper()
+	ids, conversations = make(map[string][]string), make(map[string]map[string]bool)
+	for id, encoded := range all {
+		var e struct {
+			UserID     string
+			Properties struct {
+				Conversation string `json:"conversation_id"`
+			}
+		}
+		if err := json.Unmarshal([]byte(encoded), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.UserID == "" {
+			continue
+		}
+		ids[e.UserID] = append(ids[e.UserID], id)
+		if conversations[e.UserID] == nil {
+			conversations[e.UserID] = make(map[string]bool)
+		}
+		conversations[e.UserID][e.Properties.Conversation] = true
+	}
+	return ids, conversations
+}
+
+// TestStoryOfADeletionRequest: half way through an import a customer wants to be
+// forgotten. What was sent of them is listed, the rest never is.
+func TestStoryOfADeletionRequest(t *testing.T) {
+	want := wantEvents(t)
+	ids, conversations := customers(t, want)
+	inBothStores(t, func(t *testing.T, d *delivery) {
+		bad := func(s *Spec) {
+			s.Rejects = RejectsSpec{Scope: "conversation", Max: RejectsMax{Rows: 1, Conversations: 1}, KeepPayload: true}
+			delete(s.Source.Parquet.Messages[0].Fields["role"].Values, "lead")
+		}
+		d.mustRun(bad)
+		before := events(d.server)
+		user := heldCustomer(t, d, conversations)
+		spec := d.spec()
+		bad(spec)
+		var found Forgotten
+		err := ExecuteForget(t.Context(), Execution{Spec: spec, Log: quiet}, Subjects{UserIDs: []string{user}}, func(f Forgotten) error {
+			found = f
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var listed []string
+		for _, c := range found.Conversations {
+			for _, e := range c.Events {
+				listed = append(listed, e.MessageID)
+			}
+			if !conversations[user][c.ID] || c.Unknown != 0 {
+				t.Errorf("conversation %+v is none of %s", c, user)
+			}
+		}
+		sent := slices.DeleteFunc(slices.Clone(ids[user]), func(id string) bool { _, ok := before[id]; return !ok })
+		slices.Sort(listed)
+		slices.Sort(sent)
+		if !slices.Equal(listed, sent) || found.Events != len(sent) || len(sent) == 0 || found.Rejects == 0 {
+			t.Errorf("found %d events, %d rejects; want %d, some", len(listed), found.Rejects, len(sent))
+		}
+		for _, r := range d.rejects() {
+			if conversations[user][r.ConversationID] {
+				t.Errorf("reject %d of conversation %s is still there", r.ID, r.ConversationID)
+			}
+		}
+
+		// The mapping is mended, but nothing of the customer is sent any more.
+		d.accept(unchanged)
+		d.mustRun(unchanged)
+		left := maps.Clone(want)
+		for _, id := range ids[user] {
+			if _, was := before[id]; !was {
+				delete(left, id)
+			}
+		}
+		d.checkOnce(left)
+		d.mustRun(unchanged, func(e *Execution) { e.Full = true })
+		d.mustRun(unchanged, func(e *Execution) { e.Resend, e.Select = ResendAll, &Selection{Conversations: conversations[user]} })
+		d.checkOnce(left)
+		v, _ := d.verify()
+		if v.Err() != nil || v.Counts[Suppressed] != len(sent) {
+			t.Errorf("verify counts %v, want %d suppressed: %v", v.Counts, len(sent), v.Err())
+		}
+
+		// A rehearsal of the same job knows too.
+		d.mustRun(func(s *Spec) { withLabel("rehearsal")(s); withKey("another")(s) })
+		for id, e := range d.server.Accepted() {
+			if _, real := want[id]; !real && strings.Contains(string(e.JSON), `"userId":"`+user+`"`) {
+				t.Fatalf("event %s of %s was sent under another label", id, user)
+			}
+		}
+	})
+}
+
+// heldCustomer returns a user with several conversations, one of which is held
+// back, and one of which was sent.
+func heldCustomer(t *testing.T, d *delivery, conversations map[string]map[string]bool) string {
+	t.Helper()
+	held := make(map[string]bool)
+	for _, r := range d.rejects() {
+		held[r.ConversationID] = true
+	}
+	for _, user := range slices.Sorted(maps.Keys(conversations)) {
+		n := 0
+		for id := range conversations[user] {
+			if held[id] {
+				n++
+			}
+		}
+		if n > 0 && n < len(conversations[user]) {
+			return user
+		}
+	}
+	t.Fatal("no user has a conversation that is held and one that is not")
+	return ""
+}
+
+// TestStoryOfADeletionErases: what a reject kept of a customer is in no file of
+// the store afterwards.
+func TestStoryOfADeletionErases(t *testing.T) {
+	d := newDelivery(t)
+	bad := func(s *Spec) {
+		s.Rejects = RejectsSpec{Scope: "conversation", Max: RejectsMax{Rows: 1, Conversations: 1}, KeepPayload: true}
+		delete(s.Source.Parquet.Messages[0].Fields["role"].Values, "lead")
+	}
+	d.mustRun(bad)
+	payload := ""
+	who := Subjects{}
+	for _, r := range d.rejects() {
+		if len(r.Payload) > len(payload) {
+			payload, who.Conversations = r.Payload, []string{r.ConversationID}
+		}
+	}
+	stored := func() (all []byte) {
+		files, err := filepath.Glob(filepath.Join(d.dir, "*.state.db*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, data...)
+		}
+		return all
+	}
+	secret := []byte(payload[len(payload)/3 : 2*len(payload)/3])
+	if !bytes.Contains(stored(), secret) {
+		t.Fatalf("the payload %q is not in the store", payload)
+	}
+	spec := d.spec()
+	bad(spec)
+	err := ExecuteForget(t.Context(), Execution{Spec: spec, Log: quiet}, who, func(f Forgotten) error {
+		if len(f.Conversations) != 1 || f.Rejects == 0 {
+			t.Errorf("found %+v", f)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(stored(), secret) {
+		t.Error("the payload is still in the store")
+	}
+	d.accept(unchanged)
+	d.mustRun(unchanged)
+	for id, e := range events(d.server) {
+		if strings.Contains(e, `"conversation_id":"`+who.Conversations[0]+`"`) {
+			t.Fatalf("event %s of the conversation was sent", id)
+		}
+	}
+}
+
+// TestStoryOfARevision: what has changed is sent again under new ids, once, and
+// nothing after that.
+func TestStoryOfARevision(t *testing.T) {
+	want := wantEvents(t)
+	inBothStores(t, func(t *testing.T, d *delivery) {
+		d.mustRun(unchanged)
+		omit := func(s *Spec) { s.Conversation.MessageBody = "omit" }
+		d.accept(omit)
+		resend := func(revision int) func(*Execution) {
+			return func(e *Execution) { e.Resend, e.Revision, e.Select = ResendChanged, revision, &Selection{} }
+		}
+		both := maps.Clone(want)
+		changed := 0
+		for id, e := range want {
+			if !strings.Contains(e, `"message_body":`) {
+				continue
+			}
+			changed++
+			plain, _ := transform.ParseID(id)
+			both[plain.Revised(2).String()] = ""
+		}
+		if changed == 0 || changed == len(want) {
+			t.Fatalf("%d of %d events have a body", changed, len(want))
+		}
+		d.mustRun(omit, resend(2))
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(both)), d.server.IDs()); diff != "" {
+			t.Errorf("ids (-want +got)\n%s", diff)
+		}
+		for id, e := range d.server.Accepted() {
+			if _, old := want[id]; !old && (strings.Contains(string(e.JSON), "message_body") || !strings.Contains(string(e.JSON), id)) {
+				t.Fatalf("revised event %s", e.JSON)
+			}
+		}
+		d.mustRun(omit)
+		d.mustRun(omit, func(e *Execution) { e.Full = true })
+		d.mustRun(omit, resend(2))
+		d.mustRun(omit, resend(3))
+		if n := len(d.server.Duplicates()); n > 0 || len(d.server.Accepted()) != len(both) {
+			t.Errorf("%d events arrived twice, %d were accepted, want %d", n, len(d.server.Accepted()), len(both))
+		}
+		spec := d.spec()
+		omit(spec)
+		if v, err := ExecuteVerify(t.Context(), Execution{Spec: spec, Log: quiet}, nil); err != nil || v.Err() != nil || len(v.Counts) > 0 {
+			t.Errorf("verify %v, %v, %v", v.Counts, v.Err(), err)
+		}
+	})
+}
+
+// TestStoryOfOneMonthAgain sends a range of time again, with the same ids.
+func TestStoryOfOneMonthAgain(t *testing.T) {
+	want := wantEvents(t)
+	from := middle(t)
+	until := from.Add(30 * 24 * time.Hour)
+	inBothStores(t, func(t *testing.T, d *delivery) {
+		d.mustRun(unchanged)
+		before := sendings(d)
+		d.mustRun(unchanged, func(e *Execution) { e.Resend, e.Select = ResendAll, &Selection{From: from, Until: until} })
+		var again []string
+		for id, e := range want {
+			var event struct{ Timestamp time.Time }
+			if err := json.Unmarshal([]byte(e), &event); err != nil {
+				t.Fatal(err)
+			}
+			if at := extract.TimeOf(event.Timestamp); at >= from && at < until {
+				again = append(again, id)
+			}
+		}
+		slices.Sort(again)
+		after := sendings(d)
+		maps.DeleteFunc(after, func(id string, n int) bool { return n == before[id] })
+		if got := slices.Sorted(maps.Keys(after)); len(again) == 0 || len(again) == len(want) || !slices.Equal(got, again) {
+			t.Errorf("%d events were sent again, want %d of %d", len(got), len(again), len(want))
+		}
+		d.checkAccepted(want)
+		d.mustRun(unchanged, func(e *Execution) { e.Full = true })
+		if got := sendings(d); !maps.EqualFunc(got, before, func(n, was int) bool { return n-was <= 1 }) {
+			t.Error("a run after that sent some of it once more")
+		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/dustin/go-humanize"
 
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -65,7 +66,7 @@ type verifier struct {
 	err    error
 }
 
-func (v *verifier) examine(c *transform.Conversation, delivered Delivered) {
+func (v *verifier) examine(_ *extract.Transcript, c *transform.Conversation, delivered Delivered) {
 	if c.ID == "" {
 		return
 	}

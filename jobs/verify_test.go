@@ -230,7 +230,7 @@ func middle(t *testing.T) extract.Time {
 		if err != nil {
 			return err
 		}
-		p.examine = func(c *transform.Conversation, _ Delivered) {
+		p.examine = func(_ *extract.Transcript, c *transform.Conversation, _ Delivered) {
 			for i := range c.Events {
 				times = append(times, c.Events[i].Timestamp)
 			}

@@ -58,7 +58,7 @@ func (b *Builder) Build(t *extract.Transcript, known Known, tally *Tally) Conver
 	first := slices.IndexFunc(rows, func(r row) bool { return r.says(extract.Customer) })
 	said := latest(t.Conversations)
 	b.people.reset(rows, first, &said)
-	if b.opts.Suppressed != nil && b.people.any(rows, &said, b.opts.Suppressed) {
+	if b.opts.Suppressed != nil && b.suppressed(c.ID, rows, &said) {
 		c.Rejects = nil
 		unread := t.Rows() - t.Filtered - len(t.Messages)
 		c.Suppressed = true
@@ -74,6 +74,17 @@ func (b *Builder) Build(t *extract.Transcript, known Known, tally *Tally) Conver
 	}
 	return c
 }
+
+// suppressed reports whether the conversation, or one of its customers, is listed:
+// also by the anonymous id that it has where nobody knows its customer.
+func (b *Builder) suppressed(conversation string, rows []row, said *extract.Conversation) bool {
+	listed := b.opts.Suppressed
+	return b.people.any(rows, said, listed) || listed(ConversationSubject(conversation)) || listed(b.ids.anonymous(conversation))
+}
+
+// ConversationSubject is what [Options].Suppressed is asked about a conversation,
+// beside the ids of its customers. It is no id that anybody could have.
+func ConversationSubject(id string) string { return "conversation" + separator + id }
 
 // tallyUnread counts the rows that could not be read.
 func tallyUnread(rejects []extract.Reject, tally *Tally) {

@@ -274,6 +274,12 @@ func prefix(s string, limit int) string {
 	return s[:i]
 }
 
+// Revise gives an encoded event the id under which it is sent again on purpose.
+func (e *Event) Revise(revision int) {
+	e.ID = e.ID.Revised(revision)
+	e.ID.appendText(e.JSON[len(beforeID):len(beforeID)])
+}
+
 // contentHash is a hash of an encoded event without its messageId: what would
 // be sent again if only the ids were others is the same content.
 func contentHash(encoded []byte) uint64 {

@@ -84,6 +84,13 @@ func (g *ids) key(name Name, message string) uint64 {
 	return xxhash.Sum64(g.scratch)
 }
 
+// Revised returns the id under which the event of this id is sent again on
+// purpose: UUIDv5(id, "revision N").
+func (id ID) Revised(revision int) ID {
+	revised := ids{root: id}
+	return revised.of("revision " + strconv.Itoa(revision))
+}
+
 // ParseID is the inverse of [ID.String].
 func ParseID(s string) (ID, bool) {
 	var id ID

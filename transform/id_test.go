@@ -1,6 +1,9 @@
 package transform
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestIDText(t *testing.T) {
 	ids := newIDs("my-namespace", "my-label")
@@ -18,5 +21,28 @@ func TestIDText(t *testing.T) {
 	}
 	if ids.key(Sent, "1") == ids.key(Received, "1") || ids.key(Sent, "1") == ids.key(Sent, "2") {
 		t.Error("keys do not tell events apart")
+	}
+}
+
+// TestRevised: another id in the same bytes. The ids were computed with Python's
+// uuid module: uuid5(UUID(messageId), "revision 2").
+func TestRevised(t *testing.T) {
+	id, ok := ParseID("d6d66bf6-2179-5374-9ce0-f7985dab6abe")
+	if !ok {
+		t.Fatal("it is no id")
+	}
+	e := Event{ID: id, Name: Sent, ConversationID: "c", MessageID: "m", Body: "body", Timestamp: 1}
+	e.JSON = appendEvent(nil, &e)
+	before, hash := string(e.JSON), contentHash(e.JSON)
+	e.Revise(2)
+	const want = "912d4d5f-4d88-5675-a71a-1deee5ec01c6"
+	if got := e.ID.String(); got != want {
+		t.Errorf("id %s, want %s", got, want)
+	}
+	if got := strings.Replace(before, id.String(), want, 1); string(e.JSON) != got || contentHash(e.JSON) != hash {
+		t.Errorf("event %s, want %s", e.JSON, got)
+	}
+	if id.Revised(1) == id.Revised(2) || id.Revised(1) == id {
+		t.Error("revisions share an id")
 	}
 }

@@ -83,8 +83,8 @@ type Options struct {
 
 	// Directory completes the names of agents by their id.
 	Directory map[string]extract.DirectoryAgent
-	// Suppressed reports whether nothing may be sent of a customer's
-	// conversations. May be nil.
+	// Suppressed reports whether nothing may be sent of the conversations of a
+	// customer with this id, or of a [ConversationSubject]. May be nil.
 	Suppressed func(id string) bool
 	// HoldRejected holds a conversation back as a whole as long as one of its
 	// rows cannot be read.

@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 	})
 	root.AddCommand(
 		a.runCommand(), a.scheduleCommand(), a.statusCommand(), a.runsCommand(),
-		a.acceptCommand(), a.rejectsCommand(), a.verifyCommand(), a.resetCommand(), a.stateCommand(),
+		a.acceptCommand(), a.rejectsCommand(), a.verifyCommand(), a.resetCommand(), a.forgetCommand(), a.stateCommand(),
 		a.showCommand(), a.presetsCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand(),
 	)
 	return root

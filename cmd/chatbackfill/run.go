@@ -35,6 +35,7 @@ func (a *app) runCommand() *cobra.Command {
 			if e.Resend, err = part.resends(); err != nil {
 				return err
 			}
+			e.Revision = part.revision
 			if e.Shard, err = jobs.ParseShard(shard); err != nil {
 				return err
 			}

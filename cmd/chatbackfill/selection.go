@@ -15,6 +15,7 @@ type selectionFlags struct {
 	conversations []string
 	from, until   string
 	resend        string
+	revision      int
 }
 
 func (f *selectionFlags) register(flags *pflag.FlagSet) {
@@ -22,10 +23,14 @@ func (f *selectionFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.from, "from", "", "deliver only events from this time on (2024-01-31 or RFC 3339)")
 	flags.StringVar(&f.until, "until", "", "deliver only events before this time")
 	flags.StringVar(&f.resend, "resend", "", "send again what was delivered, on purpose: changed (whose content is another now) or all")
+	flags.IntVar(&f.revision, "revision", 0, "with --resend: under new ids, of this revision, a `number` from 1")
 }
 
 // resends returns what is to be sent again. Nothing is without being asked for.
 func (f *selectionFlags) resends() (jobs.Resend, error) {
+	if f.revision < 0 || f.revision > 0 && f.resend == "" {
+		return "", usageError(fmt.Errorf("--revision %d: it is a number from 1, and goes with --resend", f.revision), "--resend changed --revision 1")
+	}
 	switch r := jobs.Resend(f.resend); r {
 	case jobs.ResendNothing, jobs.ResendChanged, jobs.ResendAll:
 		return r, nil
