@@ -321,7 +321,7 @@ func (c *compiler) binding(spec fieldSpec, f Field) (binding, bool) {
 	}
 	c.checkSources(spec, f)
 	c.checkOptions(spec, f)
-	b.times = c.timeReader(spec, f)
+	b.times, b.zoned = c.timeReader(spec, f), f.Timezone != ""
 	return b, len(c.errs) == before
 }
 

@@ -40,6 +40,7 @@ type binding struct {
 	constant Value
 	prefix   string
 	times    timeReader
+	zoned    bool // the job says in which zone times are
 }
 
 // raw returns the source's value, the constant, or what the expression yields.

@@ -39,6 +39,7 @@ type Parquet struct {
 	others   []*parquetFile // of the conversations sets
 	agents   []*parquetFile
 	lookups  []*parquetFile
+	tables   lookups // what the lookups hold
 	buckets  *buckets
 	maxPage  int64
 	rejects  []Reject // rows of the directory
@@ -78,6 +79,7 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (_ *Parquet, err error)
 	}()
 	o := opener{Parquet: p, latest: latestAt(cfg.Now())}
 	pending := o.openLookups(ctx, cfg.Lookups)
+	p.tables = o.lookups
 	p.messages = o.sets(ctx, SetMessages, cfg.Messages, messageFields, cfg.Extra)
 	p.others = o.sets(ctx, SetConversations, cfg.Conversations, conversationFields, nil)
 	p.agents = o.sets(ctx, SetAgents, cfg.Agents, agentFields, nil)

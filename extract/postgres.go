@@ -47,6 +47,7 @@ type Postgres struct {
 	others   []*pgRelation // of the conversations sets
 	agents   []*pgRelation
 	rejects  []Reject // rows of the directory
+	tables   lookups  // what the lookups hold
 
 	policy   retryPolicy // tests set these
 	slowRows float64
@@ -101,7 +102,8 @@ func (p *Postgres) open(ctx context.Context) (err error) {
 	if err := p.fault(p.pool.Ping(ctx)); err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}
-	o := pgOpener{Postgres: p, latest: latestAt(p.cfg.Now()), lookups: lookups{}}
+	p.tables = lookups{}
+	o := pgOpener{Postgres: p, latest: latestAt(p.cfg.Now()), lookups: p.tables}
 	pending, err := o.openLookups(ctx, p.cfg.Lookups)
 	if err != nil {
 		return err

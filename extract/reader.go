@@ -17,7 +17,8 @@ import (
 // positions. It is for one goroutine; Progress may be called by any.
 type Reader struct {
 	source *Parquet
-	after  *point // rows at or before it are left out
+	after  *point           // rows at or before it are left out
+	only   func(point) bool // others are left out; nil: none
 	used   *atomic.Int64
 	spill  *spillFile
 	strays strays

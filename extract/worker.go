@@ -157,8 +157,11 @@ func (w *worker) conversationElement(row []Value, element int, unreadable *probl
 	return w.writer.append(record)
 }
 
-// passed reports whether a conversation lies before where reading goes on.
-func (w *worker) passed(p point) bool { return w.after != nil && p.compare(*w.after) <= 0 }
+// passed reports whether a conversation lies before where reading goes on, or
+// is not asked for.
+func (w *worker) passed(p point) bool {
+	return w.after != nil && p.compare(*w.after) <= 0 || w.only != nil && !w.only(p)
+}
 
 func (w *worker) reject(r *Reject, p point, row []Value, element int) error {
 	locate := func(r *Reject) {

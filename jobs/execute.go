@@ -230,12 +230,9 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 		return e.openFile(r, path, at)
 	}
 	s := e.Spec.Destination.Segment
-	endpoint := s.Endpoint
-	if endpoint == "" {
-		var err error
-		if endpoint, err = load.EndpointFor(s.Region); err != nil {
-			return nil, err
-		}
+	endpoint, err := s.endpoint()
+	if err != nil {
+		return nil, err
 	}
 	segment, err := load.NewSegment(load.SegmentConfig{
 		WriteKey: s.WriteKey.Reveal(), Endpoint: endpoint, Rate: s.Rate / float64(max(e.Shard.Of, 1)), RetryFor: s.RetryFor,
@@ -248,6 +245,14 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 	}
 	r.Destination = segment
 	return segment.Close, nil
+}
+
+// endpoint is the base URL of the API that events are sent to.
+func (s *SegmentSpec) endpoint() (string, error) {
+	if s.Endpoint != "" {
+		return s.Endpoint, nil
+	}
+	return load.EndpointFor(s.Region)
 }
 
 func (e *Execution) openFile(r *Run, path string, at Checkpoint) (func(), error) {

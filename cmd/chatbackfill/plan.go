@@ -81,22 +81,12 @@ func (p *planPrinter) times() {
 		return
 	}
 	age := time.Since(p.plan.Oldest)
-	for _, d := range pickyDestinations {
-		if age > d.takes {
-			p.line("", "%s", d.says)
+	for _, d := range jobs.PickyDestinations {
+		if age > d.Takes {
+			p.line("", "%s", d.Says)
 		}
 	}
 	p.line("", "Engage audiences with time windows can be triggered by old events")
-}
-
-// pickyDestinations are destinations of Segment's that do not take events of
-// any age.
-var pickyDestinations = []struct {
-	takes time.Duration
-	says  string
-}{
-	{72 * time.Hour, "Google Analytics 4 takes events of the last 72 hours only: switch it off with integrations"},
-	{5 * 24 * time.Hour, "Mixpanel takes them through Segment's action destination, not through the classic one"},
 }
 
 func (a *app) samples(plan jobs.Plan) {

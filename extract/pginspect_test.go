@@ -1,0 +1,147 @@
+//go:build unix
+
+package extract
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
+)
+
+const spokenTable = `CREATE TABLE spoken AS SELECT * FROM json_populate_recordset(null::spoken_row, $1)`
+
+func openSpoken(t *testing.T) (*Postgres, string) {
+	t.Helper()
+	dsn := postgrestest.New(t)
+	pgExec(t, dsn, `CREATE TYPE spoken_row AS (c text, id bigint, who text, what text, at bigint, inbox int)`,
+		strings.ReplaceAll(spokenTable, "$1", "'"+spoken+"'"))
+	set := spokenSet
+	set.Table = "spoken"
+	return pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}}), dsn
+}
+
+func TestPostgresValues(t *testing.T) {
+	p, _ := openSpoken(t)
+	got, err := p.Values(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(spokenValues, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPostgresSample(t *testing.T) {
+	p, _ := openSpoken(t)
+	whole := plain(pgPages(t, pgFull(p), ""))
+	read := func(r *PostgresReader, err error) (all []Transcript) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			page, err := r.Next(context.Background())
+			if err != nil {
+				return plain(all)
+			}
+			all = append(all, page.Transcripts...)
+		}
+	}
+	if diff := cmp.Diff(whole[:2], read(pgFull(p).Sample(t.Context(), 1000))); diff != "" { // of the third the where leaves all out
+		t.Error(diff)
+	}
+	if got := read(pgFull(p).Sample(t.Context(), 2)); len(got) != 1 || got[0].Rows() < 2 {
+		t.Errorf("a sample of two rows: %+v", got)
+	}
+	if got := read(pgFull(p).Only([]string{"b", "unknown"}), nil); len(got) != 1 || got[0].ConversationID != "b" {
+		t.Errorf("only b: %+v", got)
+	}
+}
+
+func TestPostgresServer(t *testing.T) {
+	p, dsn := openSpoken(t)
+	server, err := p.Server(t.Context())
+	if err != nil || !server.Superuser {
+		t.Errorf("as a superuser: %+v, %v", server, err)
+	}
+	role := "reader_" + server.Database
+	pgExec(t, dsn, `CREATE ROLE `+role+` LOGIN`, `GRANT SELECT ON spoken TO `+role)
+	t.Cleanup(func() { pgExec(t, dsn, `DROP OWNED BY `+role, `DROP ROLE `+role) })
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(role)
+	for _, c := range []struct {
+		grant    string
+		writable []string
+	}{
+		{`GRANT SELECT ON spoken TO ` + role, nil},
+		{`GRANT DELETE ON spoken TO ` + role, []string{"public.spoken"}},
+	} {
+		pgExec(t, dsn, c.grant)
+		set := spokenSet
+		set.Query = "SELECT * FROM spoken"
+		server, err := pgOpen(t, PostgresConfig{DSN: u.String(), Messages: []Set{set}}).Server(t.Context())
+		if err != nil || server.Superuser || !cmp.Equal(server.Writable, c.writable) {
+			t.Errorf("%s: %+v, %v", c.grant, server, err)
+		}
+	}
+}
+
+func TestPostgresMissingIndexes(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgExec(t, dsn, `CREATE TABLE messages (conversation_id text, sent_at timestamptz, "Changed At" timestamptz, role text)`)
+	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{Table: "messages", Fields: map[string]Field{"changed_at": {Column: "Changed At"}}}}})
+	missing := func() (create []string) {
+		t.Helper()
+		all, err := p.MissingIndexes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			create = append(create, m.Create)
+		}
+		return create
+	}
+	for range 2 {
+		create := missing()
+		if len(create) == 0 {
+			t.Fatal("no index is missing")
+		}
+		for _, statement := range create {
+			pgExec(t, dsn, statement)
+		}
+		if again := missing(); len(again) > 0 {
+			t.Errorf("after they were created: %v", again)
+		}
+		// An index of some rows only, or by another column first, does not do.
+		pgExec(t, dsn, `DROP INDEX messages_conversation_id_idx, "messages_Changed At_idx"`,
+			`CREATE INDEX part ON messages (conversation_id) WHERE role = 'x'`, `CREATE INDEX second ON messages (role, "Changed At")`)
+		if create = missing(); len(create) != 2 {
+			t.Errorf("indexes that do not help: %v", create)
+		}
+		pgExec(t, dsn, `DROP INDEX part, second`)
+	}
+}
+
+func TestLocalTimes(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgExec(t, dsn, `CREATE TABLE messages (conversation_id text, sent_at timestamp, changed_at timestamptz, role text)`)
+	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{Table: "messages"}}})
+	want := []LocalTime{{Set: "messages", Field: "sent_at", Column: "sent_at", Declared: "timestamp without time zone"}}
+	if diff := cmp.Diff(want, p.LocalTimes()); diff != "" {
+		t.Error(diff)
+	}
+	for _, zone := range []string{"UTC", "Europe/Berlin"} {
+		p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{Table: "messages", Fields: map[string]Field{"sent_at": {Timezone: zone}}}}})
+		if got := p.LocalTimes(); len(got) > 0 {
+			t.Errorf("in %s: %v", zone, got)
+		}
+	}
+}
