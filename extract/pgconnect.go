@@ -2,14 +2,8 @@ package extract
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
-	"net/netip"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,90 +11,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// applicationName is how our connections are known in pg_stat_activity. Those
-// of other runs do not hold the upper bound back either.
-const applicationName = "chatbackfill"
-
-const connectTimeout = 15 * time.Second
-
-// sslModeKey finds whether a DSN, of either form, says how to use TLS.
-var sslModeKey = regexp.MustCompile(`(?:^|[\s?&])(?:sslmode|ssl)\s*=\s*'?([\w-]*)`)
-
-// parseDSN returns the configuration of connections. Unless the DSN spells out
-// another mode, servers off the loopback have to prove who they are.
-func parseDSN(dsn string, log *slog.Logger) (*pgxpool.Config, error) {
-	config, err := pgxpool.ParseConfig(dsn)
+// newPool makes no connection yet.
+func newPool(ctx context.Context, dsn string, log *slog.Logger) (*pgxpool.Pool, error) {
+	conn, err := ParsePostgres(dsn, "the Postgres source", log)
 	if err != nil {
-		return nil, dsnFault(err)
+		return nil, err
 	}
-	mode := sslModeKey.FindStringSubmatch(dsn)
-	switch remote := RemoteHosts(config.ConnConfig); {
-	case len(remote) == 0:
-	case mode == nil:
-		if config, err = pgxpool.ParseConfig(withVerifyFull(dsn)); err != nil {
-			return nil, dsnFault(err)
-		}
-	case mode[1] != "verify-full":
-		log.Warn("the connection to Postgres is not safe from others who pose as the server: use sslmode=verify-full",
-			"sslmode", mode[1], "host", strings.Join(remote, ","))
+	config, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, err
 	}
-	configure(config)
-	return config, nil
-}
-
-func configure(config *pgxpool.Config) {
-	config.MaxConns = 2
-	config.MinConns, config.MinIdleConns = 0, 0
-	conn := config.ConnConfig
-	if conn.ConnectTimeout == 0 {
-		conn.ConnectTimeout = connectTimeout
-	}
-	conn.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	conn.RuntimeParams["application_name"] = applicationName
-	// A server that is gone without a word is noticed within a minute.
-	dialer := &net.Dialer{
-		Timeout:         conn.ConnectTimeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3},
-	}
-	conn.DialFunc = dialer.DialContext
-}
-
-// dsnFault says what is wrong with a DSN without repeating any of it: it may
-// hold a password anywhere.
-func dsnFault(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return fmt.Errorf("parse the DSN of the Postgres source: %w", path)
-	}
-	return errors.New("parse the DSN of the Postgres source: it is neither postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=MODE, with everything special in it percent-encoded, nor of the form host=HOST user=USER …")
-}
-
-func withVerifyFull(dsn string) string {
-	const mode = "sslmode=verify-full"
-	switch {
-	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
-		return dsn + " " + mode
-	case strings.Contains(dsn, "?"):
-		return dsn + "&" + mode
-	}
-	return dsn + "?" + mode
-}
-
-// RemoteHosts are the servers of a configuration that are not on this machine:
-// connections to them verify the server's name unless the DSN says otherwise.
-func RemoteHosts(config *pgx.ConnConfig) (remote []string) {
-	hosts := []string{config.Host}
-	for _, f := range config.Fallbacks {
-		hosts = append(hosts, f.Host)
-	}
-	for _, host := range hosts {
-		ip, err := netip.ParseAddr(host)
-		local := strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || err == nil && ip.IsLoopback()
-		if !local {
-			remote = append(remote, host)
-		}
-	}
-	return remote
+	config.ConnConfig = conn
+	config.MaxConns, config.MinConns, config.MinIdleConns = 2, 0, 0
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // The times that statements may take. Lists of all ids take as long as they do.

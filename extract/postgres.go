@@ -60,21 +60,18 @@ var zeroDay = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 // OpenPostgres connects, resolves all tables and queries, compiles the mappings
 // and reads the lookups. It reports all mistakes at once: the error joins
 // [MappingError]s.
-// If the database cannot be reached for now it is a [SourceUnavailable]. The
-// source has to be closed.
+// If the database cannot be reached for now it is a [SourceUnavailable], if it
+// never can be a [ConnectionError]. The source has to be closed.
 func OpenPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	cfg.setDefaults()
-	config, err := parseDSN(cfg.DSN, logger(cfg.Log))
+	pool, err := newPool(ctx, cfg.DSN, logger(cfg.Log))
 	if err != nil {
 		return nil, err
 	}
 	cfg.DSN = ""
 	p := &Postgres{
-		cfg: cfg, log: logger(cfg.Log),
+		cfg: cfg, pool: pool, log: logger(cfg.Log),
 		policy: defaultRetry, slowRows: defaultSlowRows, maxStray: maxStrays,
-	}
-	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, p.fault(err)
 	}
 	if err := p.open(ctx); err != nil {
 		p.Close()
@@ -99,7 +96,7 @@ func (cfg *PostgresConfig) setDefaults() {
 }
 
 func (p *Postgres) open(ctx context.Context) (err error) {
-	if err := p.fault(p.pool.Ping(ctx)); err != nil {
+	if err := p.fault(ConnectFault(p.pool.Ping(ctx))); err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}
 	p.tables = lookups{}

@@ -27,6 +27,7 @@ func classify(err error) error {
 		file          *extract.FileError
 		spill         *extract.SpillError
 		down          *extract.SourceUnavailable
+		connection    *extract.ConnectionError
 		slow          *extract.SlowError
 		changed       *extract.SchemaChanged
 	)
@@ -49,6 +50,8 @@ func classify(err error) error {
 		return &Error{Exit: ExitUnexpected, Err: err, Try: spill.Try}
 	case errors.As(err, &down):
 		return &Error{Exit: ExitInterrupted, Err: err, Try: "run it again: it continues from its checkpoint"}
+	case errors.As(err, &connection):
+		return &Error{Exit: ExitUsage, Err: err, Try: connection.Try}
 	case errors.As(err, &slow):
 		return &Error{Exit: ExitUsage, Err: err, Try: "create the index, or run with --allow-slow"}
 	case errors.As(err, &changed):

@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // postgresSchema holds all tables of the store.
@@ -32,9 +34,9 @@ var postgresDialect = dialect{
 
 // connectPostgres connects to the database that holds the state store.
 func connectPostgres(ctx context.Context, dsn string, log *slog.Logger) (*State, error) {
-	config, err := parsePostgres(dsn, log)
+	config, err := extract.ParsePostgres(dsn, "the state store", log)
 	if err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
 	db := sql.OpenDB(stateConnector{stdlib.GetConnector(*config)})
 	// A commit, a look into the ledger and the renewal of the lease at once.

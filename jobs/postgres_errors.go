@@ -2,14 +2,14 @@ package jobs
 
 import (
 	"context"
-	"crypto/tls"
 	"database/sql/driver"
 	"errors"
 	"io"
-	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // The SQLSTATEs that matter here by name.
@@ -54,33 +54,8 @@ func (c *stateConn) judge(err error) error {
 
 // connectError says what to do about a connection that cannot be made.
 func connectError(err error) error {
-	var answer *pgconn.PgError
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.Is(err, context.Canceled):
+	if err = classify(extract.ConnectFault(err)); errors.Is(err, context.Canceled) || ExitCode(err) == ExitUsage {
 		return err
-	case errors.As(err, &answer):
-		return refusedConnection(err, answer.Code)
-	case errors.As(err, &certificate), !isNetwork(err):
-		return &Error{Exit: ExitUsage, Err: err,
-			Try: "sslrootcert=FILE with the authority that signed the server's certificate, or spell out another sslmode (state: in the job file)"}
 	}
 	return unavailable(err)
-}
-
-func refusedConnection(err error, code string) error {
-	switch {
-	case temporaryState(code):
-		return unavailable(err)
-	case code == unknownDatabase:
-		return &Error{Exit: ExitUsage, Err: err, Try: "create the database, or name another (state: in the job file)"}
-	}
-	return &Error{Exit: ExitUsage, Err: err, Try: "a user that may connect, and its password (state: in the job file)"}
-}
-
-// isNetwork reports whether err comes of the way to the server, not of what it
-// or we said.
-func isNetwork(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
 }
