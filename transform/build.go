@@ -133,7 +133,7 @@ func (b *Builder) derive(c *Conversation, rows []row, first int, said *extract.C
 	}
 	b.counts.reset(b.derived, c.Start, afterStart)
 	d := deriving{Builder: b, Conversation: c, known: known, readableID: readable(c.ID), bodyRow: -1, outcomes: reuse(b.outcomes)}
-	c.Events = make([]Event, 0, eventCount(rows, len(ends)))
+	c.Events = b.arena.reserve(eventCount(rows, len(ends)))
 	for i := range rows {
 		d.outcomes = append(d.outcomes, Informs)
 		b.counts.add(i, &rows[i])

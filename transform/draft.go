@@ -173,7 +173,7 @@ var literalTrue = []byte("true")
 // encode sets the event's JSON and hash. A body that makes the event too large
 // is cut; encode reports false if that is not enough.
 func (d *deriving) encode(e *Event) bool {
-	fits := len(e.Body) <= MaxEventBytes && d.arena.write(e)
+	fits := len(e.Body) <= MaxEventBytes && d.arena.write(&d.writer, e)
 	if !fits && e.Body != "" {
 		fits = d.encodeCut(e)
 	}
@@ -189,9 +189,9 @@ func (d *deriving) encodeCut(e *Event) bool {
 	e.Body = ""
 	e.Properties = append(slices.Clone(e.Properties), Property{bodyTruncated, literalTrue})
 	slices.SortFunc(e.Properties, compareProperties)
-	room := MaxEventBytes - len(appendEvent(nil, e)) - len(`"message_body":"",`)
+	room := MaxEventBytes - len(d.writer.event(nil, e)) - len(`"message_body":"",`)
 	e.Body = prefix(body, room)
-	return d.arena.write(e)
+	return d.arena.write(&d.writer, e)
 }
 
 // oversized is the reject of an event that is too large even without a body.

@@ -4,14 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
-
-	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // MaxEventBytes is the greatest size of an encoded event. Segment's limit is
@@ -38,94 +34,6 @@ func (s *Settings) encode() (err error) {
 		}
 	}
 	return nil
-}
-
-const beforeID = `{"type":"track","messageId":"`
-
-// appendEvent appends e as encoding/json encodes the analytics-go track of the
-// same event, byte for byte.
-func appendEvent(b []byte, e *Event) []byte {
-	b = append(b, beforeID...)
-	b = e.ID.appendText(b)
-	b = append(b, '"')
-	b = appendText(b, `,"anonymousId":"`, e.AnonymousID)
-	b = appendText(b, `,"userId":"`, e.UserID)
-	b = append(append(b, `,"event":"`...), e.Name.String()...)
-	b = append(b, `","timestamp":"`...)
-	b = appendTime(b, e.Timestamp)
-	b = append(b, '"')
-	if s := e.Settings; s != nil && len(s.contextJSON) > 0 {
-		b = append(append(b, `,"context":`...), s.contextJSON...)
-	}
-	b = append(b, `,"properties":`...)
-	open := len(b)
-	b = appendProperties(b, e)
-	b[open] = '{' // in place of the first comma
-	b = append(b, '}')
-	if s := e.Settings; s != nil && len(s.integrationsJSON) > 0 {
-		b = append(append(b, `,"integrations":`...), s.integrationsJSON...)
-	}
-	return append(b, '}')
-}
-
-// appendProperties appends the properties in the order of their keys, each
-// after a comma.
-func appendProperties(b []byte, e *Event) []byte {
-	more := e.Properties
-	b, more = appendBefore(b, more, "agent_id")
-	b = appendText(b, `,"agent_id":"`, e.Agent.ID)
-	b, more = appendBefore(b, more, "agent_name")
-	b = appendText(b, `,"agent_name":"`, e.Agent.Name)
-	b, more = appendBefore(b, more, "agent_username")
-	b = appendText(b, `,"agent_username":"`, e.Agent.Username)
-	b, more = appendBefore(b, more, "conversation_duration")
-	b = strconv.AppendInt(append(b, `,"conversation_duration":`...), e.Duration, 10)
-	b, more = appendBefore(b, more, "conversation_id")
-	b = appendText(b, `,"conversation_id":"`, e.ConversationID)
-	b, more = appendBefore(b, more, "message_body")
-	b = appendText(b, `,"message_body":"`, e.Body)
-	b, more = appendBefore(b, more, "message_id")
-	b = appendText(b, `,"message_id":"`, e.MessageID)
-	return appendAll(b, more)
-}
-
-// appendText appends a key, as it is up to the quote that opens its value, and
-// the value, if there is one.
-func appendText(b []byte, key, value string) []byte {
-	if value == "" {
-		return b
-	}
-	return appendString(append(b, key...), value)
-}
-
-// appendBefore appends the properties that come before key and returns the others.
-func appendBefore(b []byte, more []Property, key string) ([]byte, []Property) {
-	if len(more) == 0 { // most often, and cheap as this much is inlined
-		return b, nil
-	}
-	return appendSome(b, more, key)
-}
-
-func appendSome(b []byte, more []Property, key string) ([]byte, []Property) {
-	n := 0
-	for n < len(more) && more[n].Key < key {
-		n++
-	}
-	return appendAll(b, more[:n]), more[n:]
-}
-
-func appendAll(b []byte, all []Property) []byte {
-	for _, p := range all {
-		b = append(appendString(append(b, `,"`...), p.Key), ':')
-		b = append(b, p.Value...)
-	}
-	return b
-}
-
-// appendTime appends t, whole milliseconds, in RFC 3339 with no more digits
-// than it needs, as time.Time encodes itself.
-func appendTime(b []byte, t extract.Time) []byte {
-	return t.Time().AppendFormat(b, time.RFC3339Nano)
 }
 
 // lineEnds is the first byte of U+2028 and U+2029, which end a line in

@@ -11,12 +11,13 @@ import (
 	"github.com/chatbackfill/chatbackfill/extract"
 )
 
-// TestAppendEventIsAnalyticsGo holds our encoding of an event to that of the
+// TestWriterIsAnalyticsGo holds our encoding of an event to that of the
 // analytics-go track with the same content, byte for byte.
-func TestAppendEventIsAnalyticsGo(t *testing.T) {
+func TestWriterIsAnalyticsGo(t *testing.T) {
+	var w writer // that has written others before
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawEvent(t)
-		got := appendEvent(nil, &e)
+		got := w.event(nil, &e)
 		want, err := json.Marshal(track(&e))
 		if err != nil {
 			t.Fatal(err)

@@ -17,13 +17,17 @@ type ID [16]byte
 func (id ID) String() string { return string(id.appendText(make([]byte, 0, 36))) }
 
 func (id ID) appendText(b []byte) []byte {
-	b = hex.AppendEncode(b, id[:4])
-	for i := 4; i < 10; i += 2 {
-		b = append(b, '-')
-		b = hex.AppendEncode(b, id[i:i+2])
+	var text [36]byte
+	at := 0
+	for i, c := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text[at] = '-'
+			at++
+		}
+		text[at], text[at+1] = hexDigits[c>>4], hexDigits[c&0xf]
+		at += 2
 	}
-	b = append(b, '-')
-	return hex.AppendEncode(b, id[10:])
+	return append(b, text[:]...)
 }
 
 // urlNamespace is the URL namespace of RFC 9562, 6ba7b811-9dad-11d1-80b4-00c04fd430c8.

@@ -18,6 +18,7 @@ import (
 // count, so that what else the machine does changes little.
 func BenchmarkRatio(b *testing.B) {
 	chats, builder, tally := supportChats(1000), newBuilder(b, Options{Namespace: "support", Label: "prod"}), NewTally()
+	arena := NewArena()
 	var tracks []analytics.Track
 	for _, e := range supportEvents(b) {
 		tracks = append(tracks, track(&e))
@@ -25,9 +26,11 @@ func BenchmarkRatio(b *testing.B) {
 	var build, marshal []time.Duration
 	for b.Loop() {
 		start := cpuTime(b)
+		builder.Use(arena)
 		for i := range chats {
 			builder.Build(&chats[i], Known{}, &tally)
 		}
+		arena.Reset()
 		built := cpuTime(b)
 		for i := range tracks {
 			if _, err := json.Marshal(tracks[i]); err != nil {

@@ -140,7 +140,8 @@ type Builder struct {
 	agents   agents
 	people   identities
 	counts   counter
-	arena    arena
+	arena    *Arena
+	writer   writer
 }
 
 // NewBuilder returns a Builder, or an error that names the option that cannot be.
@@ -149,7 +150,7 @@ func NewBuilder(opts Options) (*Builder, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	b := &Builder{opts: opts, ids: newIDs(opts.Namespace, opts.Label)}
+	b := &Builder{opts: opts, ids: newIDs(opts.Namespace, opts.Label), arena: collectedArena()}
 	if err := b.opts.Settings.encode(); err != nil {
 		return nil, err
 	}
@@ -163,6 +164,10 @@ func NewBuilder(opts Options) (*Builder, error) {
 	b.body, err = newBodyText(b.opts)
 	return b, err
 }
+
+// Use makes the events of the conversations built from here on in an arena.
+// Without one they are left to the garbage collector.
+func (b *Builder) Use(a *Arena) { b.arena = a }
 
 // check reports the first option that has a value which does not exist, and the
 // first property that two want.
