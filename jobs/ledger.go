@@ -82,13 +82,13 @@ func (j *JobState) delivered(ctx context.Context, conversations []string) (map[s
 }
 
 func (j *JobState) eachDelivered(ctx context.Context, tx *sql.Tx, conversations []string, found map[string]Delivered) error {
-	query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND conversation = $2`)
+	query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND hash = $2 AND conversation = $3`)
 	if err != nil {
 		return err
 	}
 	defer query.Close()
 	for _, id := range conversations {
-		d, err := scanDelivered(query.QueryRowContext(ctx, j.id, []byte(id)))
+		d, err := scanDelivered(query.QueryRowContext(ctx, j.id, conversationHash(id), []byte(id)))
 		if err == sql.ErrNoRows {
 			continue
 		}
@@ -154,15 +154,15 @@ func (j *JobState) writeLedger(ctx context.Context, tx *sql.Tx, entries []ledger
 }
 
 func (j *JobState) eachLedger(ctx context.Context, tx *sql.Tx, entries []ledgerEntry) error {
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger (job_id, conversation, start, entries) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (job_id, conversation) DO UPDATE SET entries = CAST(ledger.entries || excluded.entries AS BLOB),
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger (job_id, hash, conversation, start, entries) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (job_id, hash, conversation) DO UPDATE SET entries = CAST(ledger.entries || excluded.entries AS BLOB),
 			start = CASE WHEN ledger.start = 0 THEN excluded.start ELSE ledger.start END`)
 	if err != nil {
 		return err
 	}
 	defer insert.Close()
 	for _, e := range entries {
-		if _, err := insert.ExecContext(ctx, j.id, []byte(e.conversation), int64(e.start), e.entries); err != nil {
+		if _, err := insert.ExecContext(ctx, j.id, conversationHash(e.conversation), []byte(e.conversation), int64(e.start), e.entries); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -26,6 +28,25 @@ var sqliteDialect = dialect{
 	temporary: temporarySQLite,
 }
 
+// conversationHash orders the conversations in SQLite's ledger: as the positions
+// of a Parquet source do, so that what is delivered together lies together. It is
+// part of stored state. SQLite's integers are signed.
+func conversationHash(id string) int64 { return int64(xxhash.Sum64String(id) ^ 1<<63) }
+
+// Migrations call conversationHash.
+func init() {
+	sqlite.MustRegisterDeterministicScalarFunction("conversation_hash", 1,
+		func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			switch id := args[0].(type) {
+			case []byte:
+				return conversationHash(string(id)), nil
+			case string:
+				return conversationHash(id), nil
+			}
+			return nil, fmt.Errorf("hash a conversation's id: it is a %T", args[0])
+		})
+}
+
 // OpenSQLite opens the state store in a file, which is created if it does not
 // exist, and brings its schema up to date.
 func OpenSQLite(ctx context.Context, path string) (*State, error) {
@@ -39,8 +60,8 @@ func connectSQLite(path string) (*State, error) {
 	// synchronous=FULL: a checkpoint that was committed survives a power cut.
 	// txlock=immediate: a transaction that will write takes its turn when it
 	// begins, and waits for it, instead of failing half way.
-	// cache_size: the ledger is written in an order that has nothing to do with
-	// that of its keys; 64 MB hold the upper part of its tree.
+	// cache_size: from Postgres, conversations come in an order that has nothing
+	// to do with that of the ledger; 64 MB hold the upper part of its tree.
 	options := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)", "foreign_keys(1)"},

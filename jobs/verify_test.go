@@ -90,7 +90,7 @@ func TestVerifyFindsPlantedLoss(t *testing.T) {
 	d.tamper(update, []byte(victims[0]), shorter[:len(shorter)-entrySize])
 	d.tamper(update, []byte(victims[1]), changed)
 	d.tamper(update, []byte(victims[2]), append(entryOf(1, 2), longer...))
-	d.tamper(`INSERT INTO ledger (job_id, conversation, start, entries) VALUES (1, $1, 5, $2)`, []byte("nobody"), entryOf(3, 4))
+	d.tamper(`INSERT INTO ledger (job_id, hash, conversation, start, entries) VALUES (1, conversation_hash($1), $1, 5, $2)`, []byte("nobody"), entryOf(3, 4))
 	v, found := d.verify()
 	want := map[Discrepancy]int{Missing: 1, Changed: 1, Extra: 1, Gone: 1}
 	if diff := cmp.Diff(want, v.Counts); diff != "" {
