@@ -206,6 +206,23 @@ type Transcript struct {
 	Conversations  []Conversation
 	Rejects        []Reject // rows that could not be read
 	Filtered       int      // rows left out by a where clause
+
+	// Since, if it is set, is the time from which on all rows were read: files
+	// that only have older ones were left out.
+	Since Time
+}
+
+// Refuse rejects a transcript as a whole: one reject stands for all of its
+// messages.
+func (t *Transcript) Refuse(reason Reason, detail string) {
+	if len(t.Messages) == 0 {
+		return
+	}
+	t.Rejects = append(t.Rejects, Reject{
+		Stage: StageRead, Reason: reason, Set: MessagesSet, Locator: locateConversation(MessagesSet, t.ConversationID),
+		ConversationID: t.ConversationID, Detail: detail, Rows: len(t.Messages),
+	})
+	t.Messages, t.Conversations = nil, nil
 }
 
 // Rows is the number of message rows that the transcript was made of, those of

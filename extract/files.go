@@ -120,12 +120,12 @@ func resolveFiles(ctx context.Context, dir string, patterns []string, buckets *b
 	return files, errs
 }
 
-// place tells files of one path in different stores apart.
+// place names a file among those of all stores: two of them may have one key.
 func (f *sourceFile) place() string {
-	if f.object != nil {
-		return f.object.bucket.root() + " " + f.path
+	if f.object == nil || f.object.bucket.parameters == "" {
+		return f.name
 	}
-	return f.path
+	return f.name + "?" + f.object.bucket.parameters
 }
 
 func resolve(ctx context.Context, dir, pattern string, buckets *buckets) (files []*sourceFile, err error) {

@@ -79,7 +79,7 @@ func (o *opener) files(ctx context.Context, c *compiler, set Set) (opened []*par
 		if ctx.Err() != nil {
 			return nil
 		}
-		p := &parquetFile{sourceFile: f, set: c.kind, origin: o.origins}
+		p := &parquetFile{sourceFile: f, set: c.kind, label: c.set, origin: o.origins}
 		o.origins++
 		columns, err := p.readFooter(ctx, o.maxPage)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +20,7 @@ type ParquetConfig struct {
 	Agents        []Set
 	Lookups       map[string]Lookup // what expressions can look up, by name
 	Extra         []ExtraField
+	Lookback      time.Duration    // no conversation lasts longer; 0: it may
 	Memory        int64            // bytes that rows may take while they are grouped; 0: 256 MiB
 	Tmp           string           // where what exceeds it goes; empty: the system's folder
 	Now           func() time.Time // the run's clock; nil: time.Now
@@ -245,19 +245,10 @@ func (f *parquetFile) locate(r *Reject, group int, number int64, element int) {
 	}
 }
 
-// Transcripts returns a reader of the transcripts after a position; the empty
+// Transcripts returns a reader of all transcripts after a position; the empty
 // one is the start. The reader has to be closed.
 func (p *Parquet) Transcripts(ctx context.Context, from Position) (*Reader, error) {
-	r := &Reader{source: p, used: &atomic.Int64{}, spill: &spillFile{parent: p.cfg.Tmp}}
-	if from != "" {
-		after, err := parsePosition(from)
-		if err != nil {
-			return nil, err
-		}
-		r.after = &after
-	}
-	removeStale(p.cfg.Tmp, time.Now())
-	return r, ctx.Err()
+	return p.Pass(Pass{}).Transcripts(ctx, from)
 }
 
 // estimate guesses how many bytes the records of all rows take. Dictionaries

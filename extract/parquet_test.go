@@ -34,7 +34,12 @@ func transcripts(t failer, p *Parquet, from Position) []Transcript {
 	return all
 }
 
-func tryTranscripts(p *Parquet, from Position) (all []Transcript, err error) {
+func tryTranscripts(p *Parquet, from Position) ([]Transcript, error) {
+	return readPass(p.Pass(Pass{}), from)
+}
+
+// readPass reads everything that a pass looks at after a position.
+func readPass(p *ParquetPass, from Position) (all []Transcript, err error) {
 	ctx := context.Background()
 	r, err := p.Transcripts(ctx, from)
 	if err != nil {

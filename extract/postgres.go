@@ -159,17 +159,6 @@ func (p *Postgres) RowCount() int64 {
 	return int64(rows)
 }
 
-// Pass is what one sweep over the source looks at.
-type Pass struct {
-	// Lower and Upper bound what changed: conversations with a change at or
-	// after Lower and before Upper, or at a time that is not known, are looked
-	// at. Each is read whole, but for messages sent at or after Upper.
-	Lower, Upper Time
-	Due          []string // conversations to be looked at, changed or not
-	Full         bool     // look at all conversations; so does a pass without Lower
-	Shard        Shard    // look at the conversations of one only
-}
-
 // PostgresPass is a pass over a Postgres source.
 type PostgresPass struct {
 	Pass

@@ -17,12 +17,17 @@ import (
 // positions. It is for one goroutine; Progress may be called by any.
 type Reader struct {
 	source *Parquet
+	pass   *ParquetPass
 	after  *point           // rows at or before it are left out
 	only   func(point) bool // others are left out; nil: none
 	used   *atomic.Int64
 	spill  *spillFile
 	strays strays
 	read   atomic.Int64
+
+	touched  *touched        // nil: all conversations are looked at
+	rejected map[uint64]bool // conversations of which something was rejected, by hash
+	missing  Time            // files that have nothing newer were left out; 0: none was
 
 	grouped bool
 	pending []pendingPartition // the next one last
@@ -121,35 +126,106 @@ func (r *Reader) lookAhead() {
 	go func() { ahead <- r.advance() }()
 }
 
-// group reads all files into partitions.
+// group reads the files into partitions.
 func (r *Reader) group(ctx context.Context) error {
 	p := r.source
 	bits := p.partitionBits()
 	store := newStore(limitsFor(p.cfg.Memory, p.workers, bits), 0, bits, r.used, r.spill)
-	units := make(chan unit)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(units)
-		return sendUnits(ctx, units, p.messages, p.others)
-	})
-	for range p.workers {
-		w := &worker{Reader: r, writer: store.writer(), maxPage: p.maxPage, keepPayload: p.cfg.KeepPayload}
-		g.Go(func() error { return w.run(ctx, units) })
+	first := step{files: r.pass.changed(), measures: r.only == nil && (r.after == nil || p.cfg.Lookback > 0), stores: true}
+	if !r.pass.everything() {
+		r.expect()
+		first.touches = true
+		if r.pass.selects() {
+			first.measures, first.stores = false, false
+		}
 	}
-	if err := g.Wait(); err != nil {
+	if err := r.take(ctx, first, store); err != nil {
 		return err
 	}
-	for _, files := range [...][]*parquetFile{p.messages, p.others} {
-		for _, f := range files {
-			if err := f.unchanged(); err != nil {
-				return err
-			}
-		}
+	if err := r.take(ctx, r.rest(first), store); err != nil {
+		return err
 	}
 	if err := r.writeStrays(store); err != nil {
 		return err
 	}
 	r.push(store)
+	return nil
+}
+
+// step is a part of the files, and what their rows are read for.
+type step struct {
+	files    []*parquetFile
+	stores   bool // they are put into the store
+	touches  bool // they say which conversations are looked at
+	measures bool // they say from when to when the files reach
+	chosen   bool // only those of conversations that are looked at count
+}
+
+// expect prepares for finding the conversations that are looked at. Some are
+// known before.
+func (r *Reader) expect() {
+	r.touched = newTouched(r.source.cfg.Memory)
+	r.rejected = make(map[uint64]bool, len(r.pass.Rejected))
+	for _, id := range r.pass.Rejected {
+		if id != "" {
+			r.rejected[pointOf(id).hash] = true
+		}
+	}
+	at := r.pass.DueSince
+	if at == 0 {
+		at = noTime
+	}
+	due := make(map[uint64]Time, len(r.pass.Due))
+	for _, id := range r.pass.Due {
+		due[pointOf(id).hash] = at
+	}
+	r.touched.add(due)
+}
+
+// rest reads what completes the conversations that are looked at.
+func (r *Reader) rest(first step) step {
+	switch {
+	case r.touched == nil, len(r.touched.oldest) == 0:
+		return step{}
+	case r.touched.all:
+		r.touched = nil
+	}
+	s := step{stores: true, chosen: r.touched != nil}
+	for _, f := range slices.Concat(r.source.messages, r.source.others) {
+		if !first.stores || !slices.Contains(first.files, f) {
+			s.files = append(s.files, f)
+		}
+	}
+	if s.chosen {
+		s.files = r.dropOlder(s.files)
+	}
+	return s
+}
+
+// take reads the files of a step.
+func (r *Reader) take(ctx context.Context, s step, to *store) error {
+	if len(s.files) == 0 {
+		return nil
+	}
+	p := r.source
+	units := make(chan unit)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(units)
+		return sendUnits(ctx, units, s.files)
+	})
+	for range p.workers {
+		w := &worker{Reader: r, step: s, writer: to.writer(), maxPage: p.maxPage, keepPayload: p.cfg.KeepPayload, found: map[uint64]Time{}}
+		g.Go(func() error { return w.run(ctx, units) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, f := range s.files {
+		if err := f.unchanged(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -276,6 +352,7 @@ func (r *Reader) page() (page Page) {
 	for r.next < end {
 		t := Transcript{}
 		messages = r.transcript(&t, messages)
+		r.judge(&t)
 		finish(&t)
 		if len(t.Messages)+len(t.Rejects)+t.Filtered > 0 {
 			page.Transcripts = append(page.Transcripts, t)

@@ -14,8 +14,9 @@ type parquetFile struct {
 	mapping *Mapping
 	groups  []int64 // rows of each row group
 	origin  uint32
-	set     string
-	bytes   int64 // uncompressed, of the mapped columns
+	set     string // the kind of its set
+	label   string // of its set, as errors call it
+	bytes   int64  // uncompressed, of the mapped columns
 	leaves  []leafInfo
 	shapes  []*shape // of the mapping's columns that are lists or structs
 }

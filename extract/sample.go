@@ -13,24 +13,16 @@ import (
 // of no conversation are all in it.
 func (p *Parquet) Sample(ctx context.Context, rows int) (*Reader, error) {
 	share := float64(rows) / float64(max(1, p.RowCount()))
-	return p.reader(ctx, func(at point) bool { return at.id == "" || float64(at.hash) <= share*math.MaxUint64 })
+	r, err := p.Transcripts(ctx, "")
+	if r != nil {
+		r.only = func(at point) bool { return at.id == "" || float64(at.hash) <= share*math.MaxUint64 }
+	}
+	return r, err
 }
 
 // Only returns a reader of the conversations with these ids.
 func (p *Parquet) Only(ctx context.Context, ids []string) (*Reader, error) {
-	wanted := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
-	}
-	return p.reader(ctx, func(at point) bool { return wanted[at.id] })
-}
-
-func (p *Parquet) reader(ctx context.Context, only func(point) bool) (*Reader, error) {
-	r, err := p.Transcripts(ctx, "")
-	if r != nil {
-		r.only = only
-	}
-	return r, err
+	return p.Pass(Pass{Lower: 1, Upper: 1, Due: ids}).Transcripts(ctx, "")
 }
 
 // samplePage is how many conversations of a sample are read at once.

@@ -97,6 +97,7 @@ type commit struct {
 	clean   []string                // conversations whose rows can all be read now
 	due     map[string]extract.Time // when to look at a conversation again; 0: no more
 	advance *Checkpoint             // nil if an earlier chunk is still on its way
+	files   *fileList               // nil: as they were
 }
 
 // commitLimit is how long one attempt to commit may take.
@@ -157,6 +158,9 @@ func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 			return err
 		}
 		if err := l.job.writeDue(ctx, tx, c.due); err != nil {
+			return err
+		}
+		if err := l.writeFiles(ctx, tx, c.files); err != nil {
 			return err
 		}
 		return l.writeCheckpoint(ctx, tx, l.shard, c.advance)

@@ -54,17 +54,31 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 // reads returns what a pass from a checkpoint looks at: what changed between its
 // bounds and what is due, or the selected conversations.
 func (r *Run) reads(from Checkpoint) extract.Pass {
-	pass := extract.Pass{Lower: from.Lower, Upper: from.Upper, Shard: r.Shard}
-	if r.Select != nil && r.Select.Conversations != nil {
+	pass := extract.Pass{Lower: from.Lower, Upper: from.Upper, Known: r.files.known, Shard: r.Shard}
+	switch {
+	case r.Select == nil:
+	case r.Select.Conversations != nil:
 		pass.Lower, pass.Due = pass.Upper, slices.Sorted(maps.Keys(r.Select.Conversations))
 		return pass
+	default:
+		pass.From, pass.Until = r.Select.From, r.Select.Until
+		return pass
 	}
+	first := extract.Time(0)
 	for conversation, at := range r.due {
 		if at <= from.Upper || r.Options.Final {
 			pass.Due = append(pass.Due, conversation)
+			if first == 0 || at < first {
+				first = at
+			}
 		}
 	}
 	slices.Sort(pass.Due)
+	if len(pass.Due) > 0 {
+		// A note is due some time after a message.
+		pass.DueSince = first.Add(-max(r.Options.WaitForAgent, r.Options.EndAfterIdle))
+	}
+	pass.Rejected = slices.Collect(maps.Keys(r.rejected))
 	return pass
 }
 
@@ -84,7 +98,7 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 		return from, err
 	}
 	p.limits = pipe
-	if err := pipe.begin(ctx); err != nil {
+	if err := pipe.begin(ctx, r.files.atBegin(from.Pass)); err != nil {
 		return from, err
 	}
 	err = p.read(ctx, from.Position)
@@ -101,7 +115,7 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	if p.limited() {
 		return pipe.checkpoint, nil
 	}
-	return pipe.checkpoint, pipe.finish(ctx)
+	return pipe.checkpoint, pipe.finish(ctx, r.files.atEnd(from.Pass, p.source.Files()))
 }
 
 // visit reads the selected conversations, wherever they are. What is delivered
@@ -120,7 +134,7 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	if err := pipe.begin(ctx); err != nil {
+	if err := pipe.begin(ctx, nil); err != nil {
 		return err
 	}
 	return errors.Join(p.read(ctx, from.Position), pipe.wait())
@@ -236,6 +250,9 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 		if err := p.flush(ctx, p.last); err != nil {
 			return err
 		}
+	}
+	if delivered.Start != 0 && delivered.Start < t.Since {
+		t.Refuse(extract.Incomplete, "it started at "+delivered.Start.String()+", and files that end before "+t.Since.String()+" were not read: it lasts longer than source.parquet.lookback")
 	}
 	built := p.builder.Build(t, transform.Known{Start: delivered.Start, Horizon: p.horizon}, &p.chunk.tally.Tally)
 	if p.examine != nil {

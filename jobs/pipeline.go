@@ -50,12 +50,13 @@ func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFligh
 	}
 }
 
-// begin records that the pass has begun: from here on it is resumed.
-func (p *pipeline) begin(ctx context.Context) error {
+// begin records that the pass has begun, and with which files: from here on it
+// is resumed.
+func (p *pipeline) begin(ctx context.Context, files *fileList) error {
 	if d, ok := p.destination.(interface{ State() json.RawMessage }); ok {
 		p.checkpoint.Destination = d.State()
 	}
-	return p.lease.Commit(ctx, p.runID, commit{advance: &p.checkpoint})
+	return p.lease.Commit(ctx, p.runID, commit{advance: &p.checkpoint, files: files})
 }
 
 // submit sends a chunk once there is room. It returns the error of an earlier
@@ -176,12 +177,12 @@ func (p *pipeline) halt(ctx context.Context, c *chunk, counts Counts) error {
 }
 
 // finish marks the pass as done. All chunks have ended without an error.
-func (p *pipeline) finish(ctx context.Context) error {
+func (p *pipeline) finish(ctx context.Context, files *fileList) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	done := p.checkpoint
 	done.Done = true
-	if err := p.lease.Commit(context.WithoutCancel(ctx), p.runID, commit{advance: &done}); err != nil {
+	if err := p.lease.Commit(context.WithoutCancel(ctx), p.runID, commit{advance: &done, files: files}); err != nil {
 		return err
 	}
 	p.checkpoint = done

@@ -117,6 +117,9 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 	}
 	if at.Pass > 0 && !at.Done && r.Select == nil && !r.Full {
 		from = at
+		if r.files, err = r.Job.manifest(ctx, r.Shard, at.Pass); err != nil {
+			return Plan{}, err
+		}
 	}
 	planner := newPlanner()
 	p, err := r.newPass(planner, from)

@@ -42,6 +42,9 @@ func (j *JobState) Remembered(ctx context.Context) (Remembered, error) {
 // ResetPosition forgets how far the job has read, in all its shards: the next run
 // reads everything, and the ledger holds back what was delivered.
 func (l *Lease) ResetPosition(ctx context.Context) error {
+	if err := l.forgetTables(ctx, "files"); err != nil {
+		return err
+	}
 	return l.amend(ctx, func(at *Checkpoint) {
 		*at = Checkpoint{Pass: at.Pass, Done: true, Tally: newCounts(), Destination: at.Destination}
 	})
@@ -80,7 +83,7 @@ func (l *Lease) hold(ctx context.Context, tx *sql.Tx) error {
 // ResetAll forgets the position, the ledger and the rejects of the job: the next
 // run delivers everything again, with the same ids.
 func (l *Lease) ResetAll(ctx context.Context) error {
-	return l.forgetTables(ctx, "checkpoints", "due", "ledger", "rejects")
+	return l.forgetTables(ctx, "checkpoints", "due", "files", "ledger", "rejects")
 }
 
 func (l *Lease) forgetTables(ctx context.Context, tables ...string) error {

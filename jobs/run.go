@@ -41,6 +41,7 @@ type Run struct {
 
 	lease       *Lease
 	id          string
+	files       manifest
 	ledgerEmpty bool                            // nothing was ever delivered: no need to look
 	due         map[string]extract.Time         // notes at the run's start
 	rejected    map[string]bool                 // conversations with open rejects at the run's start
@@ -116,6 +117,9 @@ func (r *Run) passes(ctx context.Context) error {
 	if at.Pass > 0 && !at.Done {
 		r.summary.Resumed = true
 		at.Tally.Halted = nil
+		if r.files, err = r.Job.manifest(ctx, r.Shard, at.Pass); err != nil {
+			return err
+		}
 		if at, err = r.sweep(ctx, at); err != nil || !at.Done {
 			return err
 		}
@@ -131,6 +135,9 @@ func (r *Run) passes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, path := range r.files.vanished(r.files.begun) {
+		r.Log.Warn("a file that was read before is gone; its conversations stay as they were delivered", "file", path)
+	}
 	_, err = r.sweep(ctx, next)
 	return err
 }
@@ -138,11 +145,20 @@ func (r *Run) passes(ctx context.Context) error {
 // nextPass is the checkpoint of the pass after one that is done.
 func (r *Run) nextPass(ctx context.Context, last Checkpoint) (Checkpoint, error) {
 	next, err := r.fromStart(ctx)
+	if err != nil {
+		return next, err
+	}
 	next.Pass, next.Source, next.Destination = last.Pass+1, r.Source.Version(), last.Destination
+	if r.files, err = r.Job.manifest(ctx, r.Shard, next.Pass); err != nil {
+		return next, err
+	}
+	r.files.begun, r.files.fresh = r.Source.Files(), true
 	if !r.Full {
 		next.Lower = r.Source.NextLower(last.Lower, last.Upper)
+		return next, nil
 	}
-	return next, err
+	r.files.known = nil
+	return next, nil
 }
 
 // isNew reports whether there is anything to read that the last pass has not

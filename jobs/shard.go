@@ -39,11 +39,21 @@ func shardKey(s extract.Shard) string {
 	return fmt.Sprintf("%d/%d", s.Index, s.Of)
 }
 
-// divides reports whether a shard's key is one of the same division as s.
-func divides(s extract.Shard, key string) bool {
-	_, of, _ := strings.Cut(key, "/")
-	return of == "" && s.Of <= 1 || of == strconv.Itoa(s.Of) && s.Of > 1
+// divisionOf is the number of shards that the one with a key is one of.
+func divisionOf(key string) int {
+	_, of, divided := strings.Cut(key, "/")
+	if !divided {
+		return 1
+	}
+	n, err := strconv.Atoi(of)
+	if err != nil {
+		return 0 // nobody wrote such a key
+	}
+	return n
 }
+
+// divides reports whether a shard's key is one of the same division as s.
+func divides(s extract.Shard, key string) bool { return divisionOf(key) == max(1, s.Of) }
 
 // checkDivision returns an error if the job cannot be run by shards of this
 // division now: several processes need a store that is not a file, and those of

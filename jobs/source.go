@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -16,6 +15,8 @@ type Source interface {
 	Version() string
 	// RowCount is the number of rows in the source, about; 0: it cannot tell.
 	RowCount() int64
+	// Files are the files that the source consists of; none if it is a database.
+	Files() []extract.File
 	// Directory is the directory of agents, by their ids.
 	Directory(ctx context.Context) (map[string]extract.DirectoryAgent, error)
 	// Bound is the time up to which a pass that begins now may read.
@@ -32,6 +33,9 @@ type Source interface {
 type SourcePass interface {
 	// Transcripts reads what comes after a position.
 	Transcripts(ctx context.Context, from extract.Position) (Pages, error)
+	// Files are the source's files, with what is known of their rows once all
+	// transcripts have been read.
+	Files() []extract.File
 	// After returns the position after a conversation.
 	After(conversationID string) extract.Position
 }
@@ -69,42 +73,26 @@ func (e *Execution) openParquet(ctx context.Context) (Source, error) {
 	p := e.Spec.Source.Parquet
 	source, err := extract.OpenParquet(ctx, extract.ParquetConfig{
 		Dir: e.Spec.Dir, Messages: p.Messages, Conversations: sets(p.Conversations), Agents: sets(p.Agents),
-		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Memory: int64(p.Memory), Tmp: p.Tmp,
+		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Lookback: p.Lookback, Memory: int64(p.Memory), Tmp: p.Tmp,
 		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload, Log: e.Log,
 	})
 	return parquetSource{source}, err
 }
 
-// parquetSource is a Parquet export as a run reads it: as a whole, whenever one
-// of its files is new or has changed. The ledger holds back what was delivered.
+// parquetSource is a Parquet export as a run reads it: after the first pass only
+// the conversations in files that are new or have changed, and those that are due.
 type parquetSource struct{ *extract.Parquet }
 
 func (p parquetSource) Bound(context.Context) (extract.Time, error) { return p.Horizon(), nil }
 
 func (p parquetSource) NextLower(extract.Time, extract.Time) extract.Time { return 0 }
 
-func (p parquetSource) Pass(pass extract.Pass) SourcePass { return parquetPass{p.Parquet, pass.Shard} }
+func (p parquetSource) Pass(pass extract.Pass) SourcePass { return parquetPass{p.Parquet.Pass(pass)} }
 
-type parquetPass struct {
-	*extract.Parquet
-	shard extract.Shard
-}
+type parquetPass struct{ *extract.ParquetPass }
 
 func (p parquetPass) Transcripts(ctx context.Context, from extract.Position) (Pages, error) {
-	pages, err := p.Parquet.Transcripts(ctx, from)
-	return shardPages{pages, p.shard}, err
-}
-
-// shardPages leaves out the conversations of other shards.
-type shardPages struct {
-	Pages
-	shard extract.Shard
-}
-
-func (s shardPages) Next(ctx context.Context) (extract.Page, error) {
-	page, err := s.Pages.Next(ctx)
-	page.Transcripts = slices.DeleteFunc(page.Transcripts, func(t extract.Transcript) bool { return !s.shard.Has(t.ConversationID) })
-	return page, err
+	return p.ParquetPass.Transcripts(ctx, from)
 }
 
 func (p parquetSource) Close() {
@@ -131,6 +119,8 @@ type postgresSource struct {
 
 func (p *postgresSource) Version() string { return "" }
 
+func (p *postgresSource) Files() []extract.File { return nil }
+
 func (p *postgresSource) Bound(ctx context.Context) (extract.Time, error) {
 	bound, err := p.Postgres.Bound(ctx)
 	return bound.Upper, err
@@ -152,3 +142,5 @@ func (p postgresPass) Transcripts(ctx context.Context, from extract.Position) (P
 	}
 	return p.PostgresPass.Transcripts(ctx, from)
 }
+
+func (p postgresPass) Files() []extract.File { return nil }

@@ -44,6 +44,7 @@ func testState(t *testing.T, open func(*testing.T) *State) {
 		"a lease that ran out is taken over":    testTakeOver,
 		"rejects live and close":                testRejectLife,
 		"settings are compared":                 testSettings,
+		"files are those of passes":             testManifest,
 		"jobs do not see each other":            testJobsApart,
 		"a newer checkpoint format is refused":  testNewerFormat,
 		"of many that start at once one begins": testOneBegins,

@@ -103,10 +103,14 @@ func TestStatusOfShards(t *testing.T) {
 	}
 	seen := make(chan JobStatus, 1)
 	var requests atomic.Int32
+	stop := d.stop
 	d.server.Fault(func(segmenttest.Request) segmenttest.Answer {
-		if requests.Add(1) == 8 {
+		switch n := requests.Add(1); {
+		case n == 8:
 			seen <- d.status()
-			close(d.stop)
+			close(stop)
+		case n > 8: // the run must not end before it was looked at
+			<-stop
 		}
 		return segmenttest.Answer{}
 	})
