@@ -27,6 +27,9 @@ var postgresDialect = dialect{
 	goose:     goose.DialectPostgres,
 	now:       `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
 	versioned: `SELECT to_regclass('` + postgresSchema + `.goose_db_version') IS NOT NULL`,
+	tables:    `SELECT tablename FROM pg_tables WHERE schemaname = '` + postgresSchema + `'`,
+	bytes: `SELECT coalesce(sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass)), 0)::bigint
+		FROM pg_tables WHERE schemaname = '` + postgresSchema + `'`,
 	bulk:      true,
 	lock:      (*State).lockPostgres,
 	temporary: func(error) bool { return false }, // stateConn has said so already

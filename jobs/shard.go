@@ -95,7 +95,11 @@ func (j *JobState) acquireIn(ctx context.Context, s extract.Shard, log *slog.Log
 	}
 	// Two of different divisions may have begun at the same time: each sees the
 	// other now, and neither goes on.
-	if err := j.checkDivision(ctx, s); err != nil {
+	err = j.checkDivision(ctx, s)
+	if err == nil {
+		err = j.checkMoved(ctx)
+	}
+	if err != nil {
 		return nil, nil, errors.Join(err, lease.Release(context.WithoutCancel(ctx)))
 	}
 	return leased, lease, nil

@@ -15,18 +15,28 @@ type StateRef struct {
 	Log       *slog.Logger // warned of a connection that is not safe; may be nil
 }
 
-// state sets ref from what the job file says.
-func (d *specDecoder) state(ref *StateRef, text, path string) bool {
+// ParseState reads where a store is: sqlite:PATH, relative to a folder, or the DSN
+// of a Postgres database. It reports whether the text is either.
+func ParseState(text, dir string) (ref StateRef, ok bool) {
 	file, sqlite := strings.CutPrefix(text, "sqlite:")
 	switch {
 	case strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://"):
 		ref.Postgres = NewSecret(text)
-		return true
+		return ref, true
 	case sqlite && file != "" && !strings.HasSuffix(file, "/"):
 		ref.SQLite = file
 		if !filepath.IsAbs(file) {
-			ref.SQLite = filepath.Join(d.dir, file)
+			ref.SQLite = filepath.Join(dir, file)
 		}
+		return ref, true
+	}
+	return ref, false
+}
+
+// state sets ref from what the job file says.
+func (d *specDecoder) state(ref *StateRef, text, path string) bool {
+	var ok bool
+	if *ref, ok = ParseState(text, d.dir); ok {
 		return true
 	}
 	d.reject(path, "sqlite:PATH for a file, or postgres://user@host/database", "state is neither sqlite:PATH nor postgres://…")

@@ -30,6 +30,9 @@ type dialect struct {
 	goose     goose.Dialect
 	now       string // an expression: milliseconds since the Unix epoch on the store's clock
 	versioned string // a query: whether any migration was run
+	derived   derivedColumn
+	tables    string // a query: the names of all tables
+	bytes     string // a query: what the store takes on its disk
 	bulk      bool   // statements take arrays; otherwise there are many, prepared
 	erasing   string // a statement after which what a transaction deletes is overwritten; empty: there is none
 	erased    string // a statement after which nothing else holds what was deleted; empty: there is none
@@ -62,7 +65,13 @@ func (ref StateRef) OpenExisting(ctx context.Context) (*State, error) {
 		return nil, errors.Join(s.openError(err), s.Close())
 	}
 	if version > 0 {
-		return s.migrated(ctx, !ref.NoMigrate)
+		if s, err = s.migrated(ctx, !ref.NoMigrate); err != nil {
+			return nil, err
+		}
+		if err := s.checkMoved(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		return s, nil
 	}
 	if err := s.Close(); err != nil {
 		return nil, err

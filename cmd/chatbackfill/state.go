@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
@@ -12,11 +13,11 @@ import (
 func (a *app) stateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "state",
-		Short: "See and migrate the store of what was delivered",
+		Short: "See, migrate and move the store of what was delivered",
 		Long: "The state store holds what outlives a run: what was delivered, where to go on, rejects, leases. Commands\n" +
 			"bring its schema up to date when they need to, unless --no-migrate is given.",
 	}
-	c.AddCommand(a.stateStatus(), a.stateMigrate())
+	c.AddCommand(a.stateStatus(), a.stateMigrate(), a.stateCopy(), a.stateExport(), a.stateImport())
 	return c
 }
 
@@ -26,13 +27,14 @@ type stateRecord struct {
 	Schema  int64  `json:"schema"`
 	Program int64  `json:"program_schema"`
 	Status  string `json:"status"`
+	jobs.StateSize
 }
 
 func (a *app) stateStatus() *cobra.Command {
 	var output string
 	c := &cobra.Command{
 		Use:   "status JOB.yaml",
-		Short: "Show where a job's state is and whether its schema is that of this program",
+		Short: "Show where a job's state is, whether its schema is that of this program, and how much it holds",
 		Args:  oneJob,
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := a.loadSpec(args[0])
@@ -43,13 +45,34 @@ func (a *app) stateStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := stateRecord{schema.Place, schema.Version, schema.Program, schemaStatus(schema)}
-			return a.print(output, r, table.Row{"store", "schema", "program", "status"},
-				[]table.Row{{r.Store, r.Schema, r.Program, r.Status}})
+			size, err := spec.State.Size(c.Context())
+			if err != nil {
+				return err
+			}
+			r := stateRecord{schema.Place, schema.Version, schema.Program, schemaStatus(schema), size}
+			if size.Moved != "" {
+				r.Status = "moved to " + size.Moved
+			}
+			return a.printState(output, r)
 		},
 	}
 	outputFlag(c, &output)
 	return c
+}
+
+func (a *app) printState(output string, r stateRecord) error {
+	err := a.print(output, r, table.Row{"store", "schema", "program", "status", "size"},
+		[]table.Row{{r.Store, r.Schema, r.Program, r.Status, humanize.Bytes(uint64(r.Bytes))}})
+	if err != nil || output != outputTable || len(r.Jobs) == 0 {
+		return err
+	}
+	var rows []table.Row
+	for _, j := range r.Jobs {
+		rows = append(rows, table.Row{j.Job, j.Label, humanize.Comma(int64(j.Conversations)), humanize.Comma(int64(j.Events)),
+			humanize.Comma(int64(j.Rejects)), humanize.Comma(int64(j.Due))})
+	}
+	fmt.Fprintln(a.out)
+	return a.print(output, nil, table.Row{"job", "into", "conversations", "events", "rejects", "waiting"}, rows)
 }
 
 func schemaStatus(s jobs.StateSchema) string {
