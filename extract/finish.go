@@ -57,6 +57,10 @@ func combineRejects(rejects []Reject) []Reject {
 	return append(combined, rest...)
 }
 
+// largestConversation is how many bytes a conversation may take, given the
+// memory for putting rows together: its events take several times as much.
+func largestConversation(memory int64) int64 { return memory / 8 }
+
 // locateConversation is the locator of all rows of a conversation in a place.
 func locateConversation(place, id string) string {
 	return place + ": conversation " + strconv.QuoteToASCII(id)

@@ -70,7 +70,7 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (_ *Parquet, err error)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: cfg.Memory}
+	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: largestConversation(cfg.Memory)}
 	p.buckets = newBuckets(cfg.Memory, cfg.policy, cfg.Log)
 	defer func() {
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -17,15 +18,17 @@ type pgPage struct {
 	pass   *PostgresPass
 	ids    []string
 	groups map[string]int // a conversation's transcript
-	single bool           // the page may have any size
+	single bool           // the page has one conversation, and cannot be smaller
+	refuse bool           // it is larger than memory allows: rows are counted only
 
 	transcripts []Transcript // the first is of rows of no conversation
 	messages    []Message    // as they came; those of the transcripts are copies
 	owners      []int32      // the transcripts of the messages
 	counts      []int        // messages of each transcript
 	arena       Scratch
-	bytes       int64
+	bytes       int64 // that it takes in memory, about
 	read        int64 // rows of messages
+	refused     int   // those that were left out because memory does not allow more
 	last        int   // the transcript of the last row
 }
 
@@ -79,8 +82,11 @@ func (page *pgPage) rows(ctx context.Context, tx *pgTransaction, r *pgRelation, 
 		for _, v := range row {
 			page.bytes += int64(len(v.Str)) + 8
 		}
-		if page.bytes > page.pass.cfg.PageBytes && !page.single {
+		switch {
+		case page.bytes > page.pass.cfg.PageBytes && !page.single:
 			return errPageTooLarge
+		case page.tooLarge():
+			page.drop()
 		}
 		return r.mapping.unfold(row, &page.arena, each)
 	})
@@ -132,6 +138,11 @@ func (page *pgPage) message(row pgRow) error {
 		page.transcripts[group].Filtered++
 		return nil
 	}
+	if page.refuse {
+		page.refused++
+		return nil
+	}
+	page.bytes += int64(unsafe.Sizeof(Message{}))
 	page.messages = append(page.messages, Message{})
 	out := &page.messages[len(page.messages)-1]
 	if reject := m.message(row.values, &page.arena, id, badID, out); reject != nil {
@@ -163,6 +174,9 @@ func (page *pgPage) conversation(row pgRow) error {
 	if page.isAfter(&row, cEndedAt) {
 		m = row.unended // an end that the messages do not reach yet
 	}
+	if page.refuse {
+		return nil
+	}
 	var out Conversation
 	if reject := m.conversation(row.values, &page.arena, id, badID, &out); reject != nil {
 		page.reject(&row, group, reject)
@@ -193,6 +207,11 @@ func (page *pgPage) group(r *pgRelation, id string, bad *problem) (int, bool, er
 }
 
 func (page *pgPage) reject(row *pgRow, group int, reject *Reject) {
+	page.bytes += rejectSize
+	if page.refuse {
+		page.refused += page.rowCount(reject)
+		return
+	}
 	row.locate(reject, row.values, row.element)
 	if page.pass.cfg.KeepPayload {
 		reject.Payload = row.mapping.payloadOf(row.values, &page.arena)
@@ -225,8 +244,51 @@ func (r *pgRelation) locate(reject *Reject, row []Value, element int) {
 	reject.MessageID = strings.Clone(reject.MessageID)
 }
 
+// rejectSize is about what a reject takes, in bytes.
+const rejectSize = 400
+
+// tooLarge reports whether the page's only conversation takes more memory than
+// a conversation may.
+func (page *pgPage) tooLarge() bool {
+	return page.single && len(page.ids) > 0 && !page.refuse && page.bytes > largestConversation(page.pass.cfg.Memory)
+}
+
+// drop forgets what was read of the page's only conversation: only the number
+// of its rows is kept, and of those that follow.
+func (page *pgPage) drop() {
+	t := &page.transcripts[1]
+	page.refuse = true
+	page.refused = len(page.messages)
+	for i := range t.Rejects {
+		page.refused += page.rowCount(&t.Rejects[i])
+	}
+	page.messages, page.owners, page.counts[1] = nil, nil, 0
+	t.Conversations, t.Rejects = nil, nil
+}
+
+// rowCount is how many rows of messages a reject stands for.
+func (page *pgPage) rowCount(r *Reject) int {
+	if r.Set != SetMessages {
+		return 0
+	}
+	return r.RowCount()
+}
+
+// refusal is the reject of a conversation that is too large.
+func (page *pgPage) refusal() Reject {
+	name, id := page.pass.messages[0].name, page.ids[0]
+	return Reject{
+		Stage: StageRead, Reason: TooMuch, Set: SetMessages, ConversationID: id, Rows: page.refused,
+		Locator: locateConversation(name, id),
+		Detail:  fmt.Sprintf("the conversation's %d rows take more than an eighth of source.postgres.memory: raise it, then chatbackfill rejects retry", page.refused),
+	}
+}
+
 // finish returns the transcripts with rows, those of no conversation first.
 func (page *pgPage) finish() Page {
+	if page.refuse {
+		page.transcripts[1].Rejects = append(page.transcripts[1].Rejects, page.refusal())
+	}
 	messages := make([]Message, len(page.messages))
 	next := make([]int, len(page.transcripts))
 	at := 0

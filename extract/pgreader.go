@@ -21,6 +21,7 @@ type PostgresReader struct {
 
 	pending []string  // ids that were listed and not yet read
 	size    int       // conversations of the next page
+	tried   int       // conversations in the page that was tried last
 	scratch []Message // of the page before
 	read    atomic.Int64
 }
@@ -122,7 +123,7 @@ func (r *PostgresReader) page(ctx context.Context) (out Page, err error) {
 			})
 			tooLarge := errors.Is(err, errPageTooLarge)
 			if tooLarge || isTimeout(err) {
-				r.size = max(1, r.size/2)
+				r.size = max(1, min(r.size, r.tried)/2)
 			}
 			if !tooLarge {
 				return err
@@ -144,6 +145,7 @@ func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, 
 		listed = len(ids) < r.size
 	}
 	n := min(len(ids), r.size)
+	r.tried = n
 	page := r.pass.newPage(ids[:n], r.scratch)
 	if err := page.fill(ctx, tx); err != nil {
 		return Page{}, err

@@ -23,7 +23,8 @@ type PostgresConfig struct {
 	Settle        time.Duration    // how old a row has to be to be read
 	Overlap       time.Duration    // how far a pass looks back behind the end of the one before
 	Page          int              // conversations read at a time; 0: 2000
-	PageBytes     int64            // size of a page's rows; a larger conversation is a page of its own; 0: 64 MiB
+	PageBytes     int64            // what a page takes in memory; a larger conversation is a page of its own; 0: 64 MiB
+	Memory        int64            // a conversation that takes more than an eighth of it is rejected; 0: 256 MB
 	Tmp           string           // where long lists of ids go; empty: the system's folder
 	Now           func() time.Time // the run's clock; nil: time.Now
 	KeepPayload   bool             // rejects carry the row's mapped columns
@@ -86,6 +87,9 @@ func (cfg *PostgresConfig) setDefaults() {
 	}
 	if cfg.PageBytes <= 0 {
 		cfg.PageBytes = defaultPageBytes
+	}
+	if cfg.Memory <= 0 {
+		cfg.Memory = defaultMemory
 	}
 	if cfg.Tmp == "" {
 		cfg.Tmp = os.TempDir()

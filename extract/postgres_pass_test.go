@@ -378,6 +378,32 @@ func TestPostgresPageBytes(t *testing.T) {
 	}
 }
 
+// A conversation that takes more memory than it may is read, counted, and
+// rejected; those around it are not.
+func TestPostgresTooMuch(t *testing.T) {
+	dsn := postgrestest.New(t)
+	const conversations = 40
+	pgMany(t, dsn, conversations)
+	pgExec(t, dsn, `UPDATE messages SET body = repeat('y', 20000), role = CASE WHEN message_id / 40 % 2 = 0 THEN 'alien' ELSE role END WHERE conversation_id = 20`)
+	pass := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), PageBytes: 10_000, Memory: 400_000}))
+	refused := 0
+	for _, tr := range pgPages(t, pass, "") {
+		if tr.Rows() != 10 {
+			t.Errorf("conversation %s has %d rows, want 10", tr.ConversationID, tr.Rows())
+		}
+		if tr.ConversationID != "20" {
+			continue
+		}
+		refused++
+		if len(tr.Rejects) != 1 || tr.Rejects[0].Reason != TooMuch || tr.Rejects[0].Rows != 10 || len(tr.Messages) > 0 {
+			t.Errorf("%d messages, rejects %+v", len(tr.Messages), tr.Rejects)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("conversation 20 was read %d times", refused)
+	}
+}
+
 func TestPostgresStrays(t *testing.T) {
 	dsn := postgrestest.New(t)
 	pgExec(t, dsn, pgEmpty, `INSERT INTO messages SELECT NULL, '2025-01-01', NULL, CASE WHEN i = 1 THEN 'system' ELSE 'agent' END, i FROM generate_series(1, 30) AS i`,

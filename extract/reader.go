@@ -289,7 +289,7 @@ func (r *Reader) oversize(p *partition) bool {
 // messages. Should ids of several conversations have one hash, they share the
 // fate.
 func (r *Reader) refuse(s *store, p *partition) ([]Transcript, error) {
-	detail := fmt.Sprintf("the conversation's %d rows take %d bytes: raise source.parquet.memory, then chatbackfill rejects retry", p.rows, p.size)
+	detail := fmt.Sprintf("the conversation's %d rows take %d bytes: more than an eighth of source.parquet.memory: raise it, then chatbackfill rejects retry", p.rows, p.size)
 	var all []Transcript
 	err := s.drain(p, func(block []byte) error {
 		for ; len(block) > 0; block = block[recordSize(block):] {

@@ -38,7 +38,7 @@ func TestSchemaHasAllKeys(t *testing.T) {
 	schema := readSchema(t)
 	for name, keys := range map[string][]string{
 		"Spec":         {"alerts", "catch_up", "conversation", "destination", "drain", "ledger", "name", "namespace", "rejects", "schedule", "source", "state", "timezone"},
-		"PostgresSpec": {"agents", "conversations", "dsn", "lookups", "messages", "overlap", "page", "preset", "settle"},
+		"PostgresSpec": {"agents", "conversations", "dsn", "lookups", "memory", "messages", "overlap", "page", "preset", "settle"},
 		"LookupSpec":   {"fields", "files", "key", "name", "nested", "query", "table", "where"},
 		"AgentSet":     {"fields", "files", "name", "nested", "query", "table", "where"},
 		"Field":        {"column", "default", "expr", "optional", "prefix", "timezone", "unit", "value", "values"},

@@ -104,7 +104,7 @@ func (e *Execution) openPostgres(ctx context.Context) (Source, error) {
 	p := e.Spec.Source.Postgres
 	source, err := extract.OpenPostgres(ctx, extract.PostgresConfig{
 		DSN: p.DSN.Reveal(), Messages: p.Messages, Conversations: sets(p.Conversations), Agents: sets(p.Agents),
-		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Settle: p.Settle, Overlap: p.Overlap, Page: p.Page,
+		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Settle: p.Settle, Overlap: p.Overlap, Page: p.Page, Memory: int64(p.Memory),
 		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload, AllowSlow: e.AllowSlow, Log: e.Log,
 	})
 	return &postgresSource{source, p.Overlap}, err

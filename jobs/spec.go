@@ -66,13 +66,14 @@ type PostgresSpec struct {
 	Settle   time.Duration `yaml:"settle" jsonschema_description:"How old a row has to be to be read"`
 	Overlap  time.Duration `yaml:"overlap" jsonschema_description:"How far a pass looks back behind the end of the one before"`
 	Page     int           `yaml:"page" jsonschema_description:"Conversations read at a time"`
+	Memory   Size          `yaml:"memory" jsonschema_description:"Of which a conversation may take an eighth; a larger one is rejected"`
 }
 
 // ParquetSpec are Parquet files as the source.
 type ParquetSpec struct {
 	SetsSpec `yaml:",inline"`
 	Lookback time.Duration `yaml:"lookback" zero:"all" jsonschema_description:"Your promise that no conversation lasts longer; older files are not read to complete one"` // 0: all
-	Memory   Size          `yaml:"memory" jsonschema_description:"Memory for putting rows together; beyond it temporary files are used"`
+	Memory   Size          `yaml:"memory" jsonschema_description:"Memory for putting rows together; beyond it temporary files are used. A conversation may take an eighth of it; a larger one is rejected"`
 	Tmp      string        `yaml:"tmp" jsonschema_description:"Folder of temporary files, which are private and gone after the run. Default: the system's"` // empty: the system's
 }
 
@@ -163,7 +164,7 @@ func (s *Spec) setDefaults() {
 }
 
 func (p *PostgresSpec) setDefaults() {
-	p.Settle, p.Overlap, p.Page = 5*time.Minute, time.Hour, 2000
+	p.Settle, p.Overlap, p.Page, p.Memory = 5*time.Minute, time.Hour, 2000, 256_000_000
 }
 
 func (p *ParquetSpec) setDefaults() { p.Memory = 256_000_000 }

@@ -28,7 +28,7 @@ var settingClasses = []struct {
 }{
 	{SettingsIDs, regexp.MustCompile(`^(namespace|label)$|^source\.\w+\.messages\[.*?\]\.fields\.(conversation_id|message_id)(\.|$)`)},
 	{SettingsContent, regexp.MustCompile(`^source\..*\.fields\.|^rejects\.scope$`)},
-	{SettingsFree, regexp.MustCompile(`^source\.(postgres\.(settle|overlap|page)|parquet\.(memory|tmp)|\w+\.preset)$`)},
+	{SettingsFree, regexp.MustCompile(`^source\.(postgres\.(settle|overlap|page|memory)|parquet\.(memory|tmp)|\w+\.preset)$`)},
 	{SettingsReading, regexp.MustCompile(`^source\.|^ledger$`)},
 	{SettingsFree, regexp.MustCompile(`^(name|schedule|timezone|catch_up|drain|conversation\.suppress)$|^(alerts|rejects)\.`)},
 	{SettingsContent, regexp.MustCompile(`^destination\.segment\.(integrations|context)\b`)},
