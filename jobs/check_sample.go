@@ -81,7 +81,15 @@ func (c *checker) readSample(ctx context.Context) (*checkSample, error) {
 	if err != nil {
 		return nil, err
 	}
-	transcripts, err := sampleOf(ctx, source, upper, sampleRows)
+	transcripts, err := sampleOf(ctx, source, upper, 2*sampleRows, func(sample []extract.Transcript) bool {
+		rows := 0
+		for i := range sample {
+			if sample[i].ConversationID != "" {
+				rows += len(sample[i].Messages) + len(sample[i].Rejects)
+			}
+		}
+		return rows >= sampleRows
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 // sampler is a source of which some conversations can be read whole, wherever
 // they are.
 type sampler interface {
+	RowCount() int64
 	// Sample reads the conversations of about so many rows.
 	Sample(ctx context.Context, upper extract.Time, rows int) (Pages, error)
 	// Only reads the conversations with these ids.
@@ -50,35 +51,30 @@ func (e *Execution) statelessOptions(ctx context.Context, source Source) (option
 	return options, err
 }
 
-// maxSample is the size of a sample, in rows, in which there should be some
-// conversation.
+// maxSample is the size of a sample, in rows, that has what is looked for.
 const maxSample = 1_000_000
 
-// sampleOf reads whole conversations of a source until there are so many rows,
-// and those rows of no conversation that it comes by, if it does.
-func sampleOf(ctx context.Context, source sampler, upper extract.Time, rows int) (sample []extract.Transcript, err error) {
-	for size := rows; len(sample) == 0 && size <= max(rows, maxSample); size *= 10 {
+// sampleOf reads whole conversations of a source until there are enough, and
+// those rows of no conversation that it comes by. It begins with the
+// conversations of so many rows, and takes ten times as many if that is not
+// enough.
+func sampleOf(ctx context.Context, source sampler, upper extract.Time, rows int, enough func(sample []extract.Transcript) bool) (sample []extract.Transcript, err error) {
+	for size := rows; ; size *= 10 {
 		pages, err := source.Sample(ctx, upper, size)
 		if err != nil {
 			return nil, err
 		}
-		read := 0
-		sample, err = collect(ctx, pages, func(t *extract.Transcript) bool {
-			if t.ConversationID != "" {
-				read += len(t.Messages) + len(t.Rejects)
-			}
-			return read < rows
-		})
-		if err != nil || read > 0 {
+		sample, err = collect(ctx, pages, enough)
+		all := source.RowCount()
+		if err != nil || enough(sample) || size >= maxSample || all > 0 && int64(size) >= all {
 			return sample, err
 		}
 	}
-	return sample, nil
 }
 
-// collect reads transcripts as long as there are any and more are wanted, and
+// collect reads transcripts as long as there are any and more are needed, and
 // closes the pages.
-func collect(ctx context.Context, pages Pages, more func(t *extract.Transcript) bool) (all []extract.Transcript, err error) {
+func collect(ctx context.Context, pages Pages, enough func([]extract.Transcript) bool) (all []extract.Transcript, err error) {
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
 		page, err := pages.Next(ctx)
@@ -89,8 +85,7 @@ func collect(ctx context.Context, pages Pages, more func(t *extract.Transcript) 
 			return all, err
 		}
 		for i := range page.Transcripts {
-			all = append(all, page.Transcripts[i])
-			if !more(&page.Transcripts[i]) {
+			if all = append(all, page.Transcripts[i]); enough(all) {
 				return all, nil
 			}
 		}

@@ -71,7 +71,7 @@ func (a *app) root() *cobra.Command {
 		return usageError(err, c.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		a.checkCommand(),
+		a.checkCommand(), a.previewCommand(),
 		a.runCommand(), a.scheduleCommand(), a.statusCommand(), a.runsCommand(),
 		a.acceptCommand(), a.rejectsCommand(), a.verifyCommand(), a.resetCommand(), a.forgetCommand(), a.stateCommand(),
 		a.showCommand(), a.presetsCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand(),
