@@ -6,25 +6,6 @@ import (
 	"strings"
 )
 
-// unit is what a worker reads at once: a row group of a file.
-type unit struct {
-	file  *parquetFile
-	group int
-}
-
-func sendUnits(ctx context.Context, units chan<- unit, files []*parquetFile) error {
-	for _, f := range files {
-		for group := range f.groups {
-			select {
-			case units <- unit{f, group}:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}
-	return nil
-}
-
 // worker reads row groups and puts their rows, mapped, into the store.
 type worker struct {
 	*Reader

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load/failpoint"
 )
 
@@ -132,7 +132,7 @@ func (j *JobState) holder(ctx context.Context, shard string) (Holder, error) {
 // keep renews the lease until ctx ends.
 func (l *Lease) keep(ctx context.Context) {
 	defer close(l.stopped)
-	if err := load.Contain(func() error { return l.renewing(ctx) }); err != nil {
+	if err := extract.Contain(func() error { return l.renewing(ctx) }); err != nil {
 		l.cancel(err)
 	}
 }

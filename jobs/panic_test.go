@@ -37,7 +37,7 @@ func panicIf(yes bool) {
 // what was panicked with.
 func wantPanic(t *testing.T, err error) {
 	t.Helper()
-	var p *load.Panic
+	var p *extract.Panic
 	if !errors.As(err, &p) || ExitCode(err) != ExitUnexpected || !strings.HasPrefix(err.Error(), "panic with a string") {
 		t.Errorf("error %v", err)
 	}
@@ -95,7 +95,7 @@ func TestPanicOfTheLease(t *testing.T) {
 		go l.keep(l.leased)
 		<-l.leased.Done()
 		<-l.stopped
-		var p *load.Panic
+		var p *extract.Panic
 		if err := context.Cause(l.leased); !errors.As(err, &p) || !strings.HasPrefix(err.Error(), "panic: runtime error: invalid memory address") {
 			t.Errorf("the run ends because of %v", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
 	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
@@ -73,7 +74,7 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 	}
 	p.sending.Go(func() {
 		defer func() { <-p.slots }()
-		if err := load.Contain(func() error { p.deliver(ctx, c); return nil }); err != nil {
+		if err := extract.Contain(func() error { p.deliver(ctx, c); return nil }); err != nil {
 			p.fail(err)
 		}
 	})

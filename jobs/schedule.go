@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // Scheduler runs jobs on their schedules.
@@ -88,7 +88,7 @@ func (s *Scheduler) announce(now time.Time) {
 // Runs under way are not disturbed.
 func (s *Scheduler) Reload() {
 	for _, j := range s.jobs {
-		if err := load.Contain(j.read); err != nil {
+		if err := extract.Contain(j.read); err != nil {
 			s.log.Error("the job goes on as it was: its file cannot be used", "file", j.file, "error", err)
 			continue
 		}

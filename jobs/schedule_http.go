@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // overdueAfter is how late a slot may be before its job counts as overdue.
@@ -26,7 +26,7 @@ type health struct {
 // problem returns why the job is not ready, or "". It says nothing that whoever
 // can reach the port may not know.
 func (h *health) problem(now time.Time) string {
-	var p *load.Panic
+	var p *extract.Panic
 	switch s := h.status; {
 	case errors.As(h.trouble, &p):
 		return "looking after it panicked"

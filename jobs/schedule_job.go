@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // How often a daemon looks at a job at least, how often at the clock, so that it
@@ -105,7 +105,7 @@ func (j *scheduledJob) watch(ctx context.Context, stop <-chan struct{}) {
 func (j *scheduledJob) panicked(err error) time.Duration {
 	spec, _ := j.current()
 	wait := j.troubled(err)
-	var p *load.Panic
+	var p *extract.Panic
 	if errors.As(err, &p) {
 		j.scheduler.log.Error("looking after the job panicked", "job", spec.Name, "error", err, "stack", string(p.Stack), "again_in", wait)
 	}

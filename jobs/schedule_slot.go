@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/chatbackfill/chatbackfill/load"
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // slotRun is the slot that an execution is for.
@@ -45,7 +45,7 @@ func (e *Execution) retryAt(now time.Time) time.Time {
 // contain turns a panic into an error, and records it as the end of the run.
 func (e *Execution) contain(ctx context.Context, lease *Lease, do func() (Summary, error)) (Summary, error) {
 	summary, err := contained(do)
-	var p *load.Panic
+	var p *extract.Panic
 	if errors.As(err, &p) {
 		e.Log.Error("the run panicked", "job", e.Spec.Name, "error", p, "stack", string(p.Stack))
 		err = errors.Join(err, lease.endRuns(context.WithoutCancel(ctx), err))
@@ -55,7 +55,7 @@ func (e *Execution) contain(ctx context.Context, lease *Lease, do func() (Summar
 
 // contained calls do, and makes a panic in it its error.
 func contained[T any](do func() (T, error)) (result T, err error) {
-	err = load.Contain(func() (err error) {
+	err = extract.Contain(func() (err error) {
 		result, err = do()
 		return err
 	})

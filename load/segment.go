@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -117,10 +118,10 @@ func (d *Segment) Close() { d.transport.CloseIdleConnections() }
 // With an error the Delivery says what was achieved nevertheless. The error is
 // a [*Refused], an [*Unavailable], [ErrStopped], what Permit returned, or the
 // cause of the end of ctx, which cuts off the attempts under way. A panic is a
-// [*Panic].
+// [*extract.Panic].
 func (d *Segment) Send(ctx context.Context, events []*transform.Event) (Delivery, error) {
 	delivery := Delivery{Outcomes: make([]Outcome, len(events))}
-	err := Contain(func() error { return d.send(ctx, checked(events, delivery.Outcomes)) })
+	err := extract.Contain(func() error { return d.send(ctx, checked(events, delivery.Outcomes)) })
 	return delivery, d.settle(delivery.Outcomes, err)
 }
 
@@ -239,7 +240,7 @@ func (s *sending) deliverAll(batches []batch) error {
 	var g errgroup.Group
 	for _, b := range batches {
 		g.Go(func() error {
-			err := Contain(func() error { return s.deliverInSlot(b) })
+			err := extract.Contain(func() error { return s.deliverInSlot(b) })
 			if err != nil {
 				s.end(err)
 			}

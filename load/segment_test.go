@@ -557,7 +557,7 @@ func TestSend_ErrPanic(t *testing.T) {
 				}
 			})
 			delivery, err := d.Send(t.Context(), events(3001))
-			var p *Panic
+			var p *extract.Panic
 			if !errors.As(err, &p) || err.Error() != "panic with a string" || !bytes.Contains(p.Stack, []byte("TestSend_ErrPanic")) {
 				t.Fatalf("error %v", err)
 			}

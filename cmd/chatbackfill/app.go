@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/jobs"
-	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // version is set by the linker; a build without it says what Go knows of itself.
@@ -43,9 +43,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, err io.Writer) i
 	root.SetOut(out)
 	root.SetErr(err)
 	// Go's own exit code of a panic is 2, which says that the job file is wrong.
-	failure := load.Contain(func() error { return root.ExecuteContext(ctx) })
+	failure := extract.Contain(func() error { return root.ExecuteContext(ctx) })
 	a.explain(failure)
-	if p, ok := failure.(*load.Panic); ok {
+	if p, ok := failure.(*extract.Panic); ok {
 		fmt.Fprintf(a.err, "%s", p.Stack)
 	}
 	return jobs.ExitCode(failure)
