@@ -36,9 +36,9 @@ func (a *app) presets(output string) error {
 	for _, p := range all {
 		said := text.WrapSoft(p.Of, presetColumn)
 		for _, caveat := range p.Caveats {
-			said += "\n" + text.WrapSoft("- "+caveat, presetColumn)
+			said += "\n- " + strings.ReplaceAll(text.WrapSoft(caveat, presetColumn-2), "\n", "\n  ")
 		}
-		rows = append(rows, table.Row{p.Name, p.Source, strings.TrimSpace(said)})
+		rows = append(rows, table.Row{p.Name, p.Source, said})
 	}
 	if err := a.print(output, all, table.Row{"preset", "source", "of"}, rows); err != nil || output != outputTable {
 		return err
