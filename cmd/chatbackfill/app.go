@@ -55,7 +55,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "chatbackfill",
 		Short: "Backfill chat transcripts into Segment as Live Chat events",
-		Long: "chatbackfill reads chat transcript exports from Parquet files, rebuilds the conversations in them\n" +
+		Long: "chatbackfill reads chat transcripts from Postgres or Parquet, rebuilds the conversations in them\n" +
 			"and delivers Segment's four Live Chat events. A run that is interrupted continues where it stopped.",
 		Version:           programVersion(),
 		SilenceErrors:     true,
