@@ -4,6 +4,6 @@ package extract
 
 import "os"
 
-// tryLock locks nothing here. An open file cannot be removed on Windows, which
-// protects the folder of a process that lives.
-func tryLock(*os.File) error { return nil }
+// TryLock locks nothing here. An open file cannot be removed on Windows, which
+// protects the temporary folder of a process that lives.
+func TryLock(*os.File) error { return nil }

@@ -113,7 +113,7 @@ func lockFile(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := tryLock(f); err != nil {
+	if err := TryLock(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, os.Rename(name+".new", name)
@@ -173,5 +173,5 @@ func isStale(dir string, now time.Time) bool {
 		return false
 	}
 	defer lock.Close()
-	return tryLock(lock) == nil
+	return TryLock(lock) == nil
 }

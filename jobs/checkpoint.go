@@ -98,14 +98,18 @@ type commit struct {
 	due     map[string]extract.Time // when to look at a conversation again; 0: no more
 	advance *Checkpoint             // nil if an earlier chunk is still on its way
 	files   *fileList               // nil: as they were
+
+	// bound says that what the ledger entries tell of is delivered only once the
+	// checkpoint says so: files are cut to the length that it has.
+	bound bool
 }
 
 // commitLimit is how long one attempt to commit may take.
 const commitLimit = 20 * time.Second
 
 // Commit writes c in one transaction. If the lease has another owner only the
-// ledger entries are written, for what was accepted is a fact, and the error is
-// errFenced.
+// ledger entries are written, for what was accepted is a fact unless it is bound
+// to the checkpoint, and the error is errFenced.
 //
 // While the store cannot be written it is tried again, until the run is to end,
 // and for storePatience at the longest. An attempt is made even if the run is to
@@ -147,7 +151,7 @@ func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 	failpoint.At("commit-before")
 	err := l.job.transact(ctx, func(tx *sql.Tx) error {
 		var err error
-		if fenced, err = l.lost(ctx, tx); err != nil {
+		if fenced, err = l.lost(ctx, tx); err != nil || fenced && c.bound {
 			return err
 		}
 		if err := l.job.writeLedger(ctx, tx, c.ledger); err != nil || fenced {

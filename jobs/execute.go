@@ -227,7 +227,10 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 		if err != nil {
 			return nil, err
 		}
-		return e.openFile(r, path, at)
+		return openFile(r, path, load.Continuation{
+			State: at.Destination, Logger: e.Log,
+			Permit: func() error { return lease.renew(ctx) },
+		})
 	}
 	s := e.Spec.Destination.Segment
 	endpoint, err := s.endpoint()
@@ -255,16 +258,16 @@ func (s *SegmentSpec) endpoint() (string, error) {
 	return load.EndpointFor(s.Region)
 }
 
-func (e *Execution) openFile(r *Run, path string, at Checkpoint) (func(), error) {
+func openFile(r *Run, path string, c load.Continuation) (func(), error) {
 	if strings.HasSuffix(path, load.ParquetExtension) {
-		folder, err := load.OpenParquet(path, at.Destination, e.Log)
+		folder, err := load.OpenParquet(path, c)
 		if err != nil {
 			return nil, err
 		}
 		r.Destination = folder
 		return folder.Close, nil
 	}
-	file, err := load.OpenFile(path, at.Destination, e.Log)
+	file, err := load.OpenFile(path, c)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func (p *pipeline) deliver(ctx context.Context, c *chunk) {
 // commit records what became of a chunk, and moves the checkpoint if it can.
 // What was accepted is recorded even when the run is being stopped.
 func (p *pipeline) commit(ctx context.Context, c *chunk, d load.Delivery, whole bool) error {
-	record := commit{}
+	record := commit{bound: d.State != nil}
 	record.ledger, record.rejects = c.settle(d)
 	if p.noLedger {
 		record.ledger = nil

@@ -239,6 +239,10 @@ func testFenced(t *testing.T, s *State) {
 	if got := delivered(t, j, "c"); got["c"].Start != 1 {
 		t.Error("what was accepted is not in the ledger")
 	}
+	err = zombie.Commit(t.Context(), "run", commit{ledger: []ledgerEntry{{"in a file", 1, entryOf(2, 2)}}, bound: true})
+	if got := delivered(t, j, "in a file"); !errors.Is(err, errFenced) || len(got) != 0 {
+		t.Errorf("the ledger has %v, which the next owner cuts off: %v", got, err)
+	}
 	if err := zombie.renew(t.Context()); !errors.Is(err, errFenced) {
 		t.Errorf("renew without the lease: %v", err)
 	}

@@ -29,19 +29,20 @@ type File struct {
 	broken error // why the file is in a state that nobody knows
 }
 
-// OpenFile opens the file of a job that goes on from state, or creates it; the
-// folders above it too. Only the owner can read what it creates.
+// OpenFile opens the file of a job that goes on, or creates it; the folders above
+// it too. Only the owner can read what it creates.
 //
 // Without a state the file must be new or empty, and with one it must begin with
 // what was written before. A file that is gone is begun anew, which the logger
-// is told. An error is a [*Misconfigured] for a path that cannot be used, and a
-// [*Refused] for a file that is not the one that was written.
-func OpenFile(path string, state json.RawMessage, logger *slog.Logger) (*File, error) {
+// is told. An error is a [*Misconfigured] for a path that cannot be used, a
+// [*Refused] for a file that is not the one that was written, and an
+// [*Unavailable] for one that another process is writing.
+func OpenFile(path string, c Continuation) (*File, error) {
 	open, err := encoderFor(path)
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := parseFileState(path, state)
+	recorded, err := parseFileState(path, c.State)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,10 @@ func OpenFile(path string, state json.RawMessage, logger *slog.Logger) (*File, e
 		return nil, placeError(err)
 	}
 	d := &File{path: path, file: file, open: open, state: recorded}
-	if err := d.resume(created, state != nil, logger); err != nil {
+	if err = c.hold(file); err == nil {
+		err = d.resume(created, c.State != nil, c.Logger)
+	}
+	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return d, nil

@@ -33,7 +33,7 @@ func eachExtension(t *testing.T, test func(t *testing.T, path string)) {
 
 func openFile(t *testing.T, path string, state json.RawMessage) *File {
 	t.Helper()
-	d, err := OpenFile(path, state, nil)
+	d, err := OpenFile(path, Continuation{State: state})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestFile_OK_GoneIsBegunAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log strings.Builder
-		again, err := OpenFile(path, state, logTo(&log))
+		again, err := OpenFile(path, Continuation{State: state, Logger: logTo(&log)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +194,7 @@ func TestFile_ErrShorter(t *testing.T) {
 		if err := os.Truncate(path, length-1); err != nil {
 			t.Fatal(err)
 		}
-		_, err := OpenFile(path, state, nil)
+		_, err := OpenFile(path, Continuation{State: state})
 		var refused *Refused
 		if !errors.As(err, &refused) || !strings.Contains(err.Error(), fmt.Sprintf("%d bytes, of the %d", length-1, length)) || refused.Try() == "" {
 			t.Errorf("error %v, want *Refused with both lengths", err)
@@ -212,7 +212,7 @@ func TestFile_ErrAnotherFile(t *testing.T) {
 	if err := os.WriteFile(path, other, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := OpenFile(path, state, nil)
+	_, err := OpenFile(path, Continuation{State: state})
 	var refused *Refused
 	if !errors.As(err, &refused) {
 		t.Errorf("error %v, want *Refused", err)
@@ -243,13 +243,13 @@ func TestFile_ErrMisconfigured(t *testing.T) {
 		folder + "/events.json":       `"events.json"`,
 		folder + "/events.ndjson.bz2": `"events.ndjson.bz2"`,
 	} {
-		_, err := OpenFile(path, nil, nil)
+		_, err := OpenFile(path, Continuation{})
 		var misconfigured *Misconfigured
 		if !errors.As(err, &misconfigured) || !strings.Contains(err.Error(), want) || misconfigured.Try() == "" {
 			t.Errorf("%s: error %v, want *Misconfigured with %q", path, err, want)
 		}
 	}
-	_, err := OpenFile("x.csv", nil, nil)
+	_, err := OpenFile("x.csv", Continuation{})
 	var misconfigured *Misconfigured
 	if errors.As(err, &misconfigured) && !strings.Contains(misconfigured.Try(), ".ndjson, .ndjson.gz, .ndjson.zst") {
 		t.Errorf("advice %q does not list what is known", misconfigured.Try())
@@ -261,12 +261,12 @@ func TestFile_ErrMisconfigured(t *testing.T) {
 
 func TestFile_ErrStateOfAnotherVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.ndjson")
-	_, err := OpenFile(path, json.RawMessage(`{"format":2,"length":3}`), nil)
+	_, err := OpenFile(path, Continuation{State: json.RawMessage(`{"format":2,"length":3}`)})
 	var refused *Refused
 	if !errors.As(err, &refused) {
 		t.Errorf("error %v, want *Refused", err)
 	}
-	if _, err := OpenFile(path, json.RawMessage(`{"format":`), nil); err == nil {
+	if _, err := OpenFile(path, Continuation{State: json.RawMessage(`{"format":`)}); err == nil {
 		t.Error("no error for a state that is no JSON")
 	}
 	if _, err := os.Stat(path); err == nil {
@@ -335,4 +335,23 @@ func TestFile_ErrWrite(t *testing.T) {
 		wantNoCanary(t, err.Error())
 	}
 	wantLines(t, path, events(2))
+}
+
+// TestFile_ErrHeld: as long as a process has the file open no other one writes
+// it, and one whose state is not the last changes nothing.
+func TestFile_ErrHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	first := openFile(t, path, nil)
+	state := sendFile(t, first, events(3))
+	var held *Unavailable
+	if _, err := OpenFile(path, Continuation{State: state}); !errors.As(err, &held) || held.Try() == "" {
+		t.Errorf("error %v, want *Unavailable", err)
+	}
+	first.Close()
+	lost := errors.New("lease lost")
+	if _, err := OpenFile(path, Continuation{Permit: func() error { return lost }}); !errors.Is(err, lost) {
+		t.Errorf("error %v, want what Permit returned", err)
+	}
+	openFile(t, path, state)
+	wantLines(t, path, events(3))
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,6 +30,7 @@ const ParquetExtension = ".parquet"
 // that those a run wrote after its last checkpoint are removed when it goes on.
 type Parquet struct {
 	folder string
+	held   *os.File // the folder, locked
 	state  parquetState
 }
 
@@ -92,16 +92,15 @@ func present(s string) *string {
 	return &s
 }
 
-// OpenParquet opens the folder of a job that goes on from state, or creates it;
-// the folders above it too. Only the owner can read what it creates.
+// OpenParquet opens the folder of a job that goes on, or creates it; the folders
+// above it too. Only the owner can read what it creates.
 //
 // Without a state there must be no parts in it, and with one those that were
-// written before. An error is a [*Misconfigured] or a [*Refused], as for
-// [OpenFile].
-func OpenParquet(path string, state json.RawMessage, logger *slog.Logger) (*Parquet, error) {
+// written before. An error is as of [OpenFile].
+func OpenParquet(path string, c Continuation) (*Parquet, error) {
 	d := &Parquet{folder: path, state: parquetState{Format: parquetStateFormat}}
-	if state != nil {
-		if err := d.parse(state); err != nil {
+	if c.State != nil {
+		if err := d.parse(c.State); err != nil {
 			return nil, err
 		}
 	}
@@ -121,12 +120,27 @@ func OpenParquet(path string, state json.RawMessage, logger *slog.Logger) (*Parq
 		}
 	}
 	if gone && d.state.Parts > 0 {
-		if logger != nil {
-			logger.Warn("the destination's folder is gone and is begun anew; what it had is not written again", "path", path, "parts", d.state.Parts)
+		if c.Logger != nil {
+			c.Logger.Warn("the destination's folder is gone and is begun anew; what it had is not written again", "path", path, "parts", d.state.Parts)
 		}
 		d.state = parquetState{Format: parquetStateFormat}
 	}
-	return d, d.resume(state != nil)
+	return d, d.open(c)
+}
+
+// open makes the folder what the state says it was, with no other process at
+// work on it.
+func (d *Parquet) open(c Continuation) (err error) {
+	if d.held, err = os.Open(d.folder); err != nil {
+		return err
+	}
+	if err = c.hold(d.held); err == nil {
+		err = d.resume(c.State != nil)
+	}
+	if err != nil {
+		d.Close()
+	}
+	return err
 }
 
 func (d *Parquet) parse(state json.RawMessage) error {
@@ -203,8 +217,9 @@ func (d *Parquet) State() json.RawMessage {
 	return encoded
 }
 
-// Close does nothing: there is no part that is open between calls of Send.
-func (d *Parquet) Close() {}
+// Close lets others write the folder. It has nothing to write: there is no part
+// that is open between calls of Send.
+func (d *Parquet) Close() { _ = d.held.Close() }
 
 // Send writes the events into further parts and returns when they are on the
 // disk. Calls come one at a time. If there is an error none of the events is

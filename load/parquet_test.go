@@ -20,10 +20,11 @@ import (
 
 func openParts(t *testing.T, path string, state json.RawMessage) *Parquet {
 	t.Helper()
-	d, err := OpenParquet(path, state, nil)
+	d, err := OpenParquet(path, Continuation{State: state})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(d.Close)
 	return d
 }
 
@@ -124,6 +125,7 @@ func TestParquet_OK(t *testing.T) {
 	d := openParts(t, folder, nil)
 	sendParts(t, d, all[:20])
 	state := sendParts(t, d, all[20:40])
+	d.Close()
 	sendParts(t, openParts(t, folder, state), all[40:])
 	wantParts(t, folder, all)
 }
@@ -136,6 +138,7 @@ func TestParquet_OK_CutsTail(t *testing.T) {
 	d := openParts(t, folder, nil)
 	state := sendParts(t, d, all[:10])
 	sendParts(t, d, all[10:20])
+	d.Close()
 	if err := os.WriteFile(filepath.Join(folder, temporaryPart), []byte("PAR1 half of"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -161,22 +164,23 @@ func TestParquet_Err(t *testing.T) {
 	d := openParts(t, folder, nil)
 	sendParts(t, d, events(5))
 	state := sendParts(t, d, events(5))
+	d.Close()
 	var misconfigured *Misconfigured
-	if _, err := OpenParquet(folder, nil, nil); !errors.As(err, &misconfigured) {
+	if _, err := OpenParquet(folder, Continuation{}); !errors.As(err, &misconfigured) {
 		t.Errorf("open a folder with parts of another job: %v", err)
 	}
 	if err := os.Remove(filepath.Join(folder, "part-000000.parquet")); err != nil {
 		t.Fatal(err)
 	}
 	var refused *Refused
-	if _, err := OpenParquet(folder, state, nil); !errors.As(err, &refused) {
+	if _, err := OpenParquet(folder, Continuation{State: state}); !errors.As(err, &refused) {
 		t.Errorf("open a folder of which a part is gone: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "events.parquet")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenParquet(file, nil, nil); !errors.As(err, &misconfigured) {
+	if _, err := OpenParquet(file, Continuation{}); !errors.As(err, &misconfigured) {
 		t.Errorf("open a file: %v", err)
 	}
 }
@@ -191,4 +195,22 @@ func TestParquet_OK_GoneIsBegunAnew(t *testing.T) {
 	}
 	sendParts(t, openParts(t, folder, state), all[10:])
 	wantParts(t, folder, all[10:])
+}
+
+// TestParquet_ErrHeld: as [TestFile_ErrHeld].
+func TestParquet_ErrHeld(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "events.parquet")
+	first := openParts(t, folder, nil)
+	state := sendParts(t, first, events(3))
+	var held *Unavailable
+	if _, err := OpenParquet(folder, Continuation{State: state}); !errors.As(err, &held) {
+		t.Errorf("error %v, want *Unavailable", err)
+	}
+	first.Close()
+	lost := errors.New("lease lost")
+	if _, err := OpenParquet(folder, Continuation{Permit: func() error { return lost }}); !errors.Is(err, lost) {
+		t.Errorf("error %v, want what Permit returned", err)
+	}
+	openParts(t, folder, state)
+	wantParts(t, folder, events(3))
 }

@@ -219,27 +219,12 @@ func firstDifference(got, want []string) string {
 // TestKilledRunsIntoSegment does the same with deliveries to Segment. What was
 // in flight when the program was killed may arrive twice, with the same id.
 func TestKilledRunsIntoSegment(t *testing.T) {
-	const destination = `
-destination:
-  segment:
-    source: test
-    write_key: key
-    rate: unlimited
-    endpoint: `
 	alone := segmenttest.New(t)
-	took := newJob(t, 3000, destination+alone.URL).leftAlone()
+	took := newJob(t, 3000, intoSegment+alone.URL).leftAlone()
 	server := segmenttest.New(t)
-	n := newJob(t, 3000, destination+server.URL).finish(1, took/2, kill)
+	n := newJob(t, 3000, intoSegment+server.URL).finish(1, took/2, kill)
 	t.Logf("%d kills, %d events arrived twice", n, len(server.Duplicates()))
-	want, got := alone.Accepted(), server.Accepted()
-	for id, e := range want {
-		if twin := got[id]; !bytes.Equal(twin.JSON, e.JSON) {
-			t.Fatalf("event %s\n got %s\nwant %s", id, twin.JSON, e.JSON)
-		}
-	}
-	if len(got) != len(want) {
-		t.Fatalf("%d events accepted, want %d", len(got), len(want))
-	}
+	sameEvents(t, server, alone)
 	if limit := n * 20_000; len(server.Duplicates()) > limit {
 		t.Fatalf("%d events arrived twice, at most %d may", len(server.Duplicates()), limit)
 	}
