@@ -236,3 +236,26 @@ func TestPostgresInterrupted(t *testing.T) {
 		t.Errorf("events (-one run +several)\n%s", diff)
 	}
 }
+
+// TestPostgresResumedThenNext: of a pass that was interrupted before it delivered
+// anything, the next run delivers everything once, although it goes on with
+// another pass over rows that changed meanwhile.
+func TestPostgresResumedThenNext(t *testing.T) {
+	c := newChatTable(t)
+	for _, row := range madeUpRows(40) {
+		c.insert(row, noon)
+	}
+	e := c.execution()
+	stopped := make(chan struct{})
+	close(stopped)
+	e.Stop = stopped
+	if _, err := Execute(t.Context(), e); ExitCode(err) != ExitInterrupted {
+		t.Fatalf("exit %d: %v", ExitCode(err), err)
+	}
+	c.exec(`UPDATE messages SET changed_at = now()`)
+	c.run()
+	events := c.events()
+	if distinct := slices.Compact(slices.Clone(events)); len(distinct) < 40 || len(distinct) != len(events) {
+		t.Errorf("%d events of which %d are distinct", len(events), len(distinct))
+	}
+}

@@ -123,6 +123,8 @@ func (r *Run) passes(ctx context.Context) error {
 		if at, err = r.sweep(ctx, at); err != nil || !at.Done {
 			return err
 		}
+		// What it delivered is not for the next pass to deliver.
+		r.ledgerEmpty = r.NoLedger
 	}
 	if r.NoLedger && at.Pass > 0 {
 		return r.onlyOnce()

@@ -30,6 +30,9 @@ func killLoop(r *rig) {
 		for range 3 {
 			r.interrupt(func(*rand.Rand) os.Signal { return syscall.SIGKILL })
 			r.check()
+			if r.total.kills >= kills() {
+				break
+			}
 			r.next()
 		}
 		r.again()

@@ -86,6 +86,23 @@ func (o *oracle) deliver(chat string, t *extract.Transcript) {
 	}
 }
 
+// refuse says that Segment refuses an event. It returns its content.
+func (o *oracle) refuse(chat, id string) []byte {
+	content := o.expected[id]
+	delete(o.expected, id)
+	o.order[chat] = slices.DeleteFunc(o.order[chat], func(other string) bool { return other == id })
+	o.fresh[chat] = slices.DeleteFunc(o.fresh[chat], func(other string) bool { return other == id })
+	o.rejected[chat] = true
+	return content
+}
+
+// admit says that Segment accepts it after all.
+func (o *oracle) admit(chat, id string, content []byte) {
+	o.expected[id] = content
+	o.order[chat] = append(o.order[chat], id)
+	delete(o.rejected, chat)
+}
+
 // transcripts are the chats of the source as it is now.
 func (o *oracle) transcripts() map[string]*extract.Transcript {
 	chats := make(map[string]*extract.Transcript)

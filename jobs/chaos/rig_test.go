@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,10 +67,11 @@ type rig struct {
 	env      map[string]string
 	binary   string
 
-	phase  int // how many were begun
-	before int // the pass before the phase
-	kills  int // runs that had no say in their end
-	unsaid int // answers of the server that did not arrive, at most
+	phase  int          // how many were begun
+	before int          // the pass before the phase
+	kills  int          // runs that had no say in their end
+	unsaid atomic.Int64 // events whose acceptance the program was not told
+	parted bool         // shards and other commands read parts of the source
 
 	total *totals // of this world and those before it
 
@@ -142,7 +144,7 @@ func (r *rig) table() *postgresTable { return r.source.(*postgresTable) }
 
 // segment is a destination in a job file.
 func (r *rig) segment(url string, extra ...string) string {
-	all := append([]string{"source: test", `write_key: "${CHAOS_KEY}"`, "rate: unlimited", "retry_for: 2m", "endpoint: " + url}, extra...)
+	all := append([]string{"source: test", `write_key: "${CHAOS_KEY}"`, "rate: unlimited", "endpoint: " + url}, extra...)
 	return "{segment: {" + strings.Join(all, ", ") + "}}"
 }
 

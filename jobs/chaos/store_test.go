@@ -135,14 +135,36 @@ func (s *store) query(t *testing.T, to any, query string, args ...any) {
 	}
 }
 
-// tables are all tables of the state, by their migrations.
-var tables = []string{"jobs", "leases", "checkpoints", "ledger", "due", "rejects", "runs", "slots", "alerts"}
+// tables are the names of all tables of the state.
+func (s *store) tables(t *testing.T) (names []string) {
+	t.Helper()
+	query := `SELECT name FROM sqlite_master WHERE type = 'table'`
+	if s.schema != "" {
+		query = `SELECT tablename FROM pg_tables WHERE schemaname || '.' = '` + s.schema + `'`
+	}
+	rows, err := s.db.Query(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil || len(names) < 7 {
+		t.Fatalf("tables %q: %v", names, err)
+	}
+	return names
+}
 
 // text is everything that the tables hold.
 func (s *store) text(t *testing.T) string {
 	t.Helper()
 	var all []byte
-	for _, table := range tables {
+	for _, table := range s.tables(t) {
 		rows, err := s.db.Query(`SELECT * FROM ` + s.schema + table)
 		if err != nil {
 			t.Fatal(err)

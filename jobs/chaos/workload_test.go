@@ -38,6 +38,7 @@ type workload struct {
 type chat struct {
 	id       string
 	rows     []row // of all phases
+	messages int   // made so far
 	contact  string
 	visitor  string
 	agent    int
@@ -122,8 +123,12 @@ func (w *workload) newChat() []row {
 	if len(w.chats)%150 == 7 {
 		rows = append(rows, w.unreadable(c))
 	}
-	if !c.nameless && w.random.IntN(6) == 0 { // synced twice
-		rows = append(rows, rows[w.random.IntN(len(rows))])
+	if !c.nameless && w.random.IntN(6) == 0 { // synced twice, perhaps with another text
+		again := rows[w.random.IntN(len(rows))]
+		if again.Body != "" && w.random.IntN(2) == 0 {
+			again.Body = w.text()
+		}
+		rows = append(rows, again)
 	}
 	return rows
 }
@@ -160,7 +165,8 @@ func (w *workload) message(c *chat, role string) row {
 	if w.random.IntN(4) > 0 {
 		c.next = c.next.Add(time.Duration(w.random.IntN(90_000)) * time.Millisecond)
 	}
-	n := len(c.rows)
+	n := c.messages
+	c.messages++
 	r := row{
 		Chat: c.id, ID: fmt.Sprintf("%s/%d-%d", c.id, n, w.random.IntN(1000)), SentAt: c.next, Seq: int32(n % 3),
 		Role: role, Kind: "message", Body: w.text(), Deleted: w.random.IntN(40) == 0,
