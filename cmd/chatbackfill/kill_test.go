@@ -83,7 +83,8 @@ func (j *job) read(name string) []byte {
 }
 
 // binary builds the program, once, as users have it: without what tests are
-// instrumented with, which makes it so slow that kills hit its start only.
+// instrumented with, which makes it so slow that kills hit its start only. It is
+// compiled as for the image, so that all of it is compiled only once.
 func binary(t *testing.T) string {
 	t.Helper()
 	path, err := built()
@@ -95,8 +96,9 @@ func binary(t *testing.T) string {
 
 var built = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "chatbackfill")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
-	if err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
 	return path, nil

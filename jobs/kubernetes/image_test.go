@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"debug/elf"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -71,25 +73,54 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestImageBuilds runs the Dockerfile's go build on the files that .dockerignore
-// leaves, and looks at the program that comes out.
-func TestImageBuilds(t *testing.T) {
+// scratch is a folder for what several tests use. It is removed after them.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "chatbackfill-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+// program returns the program of the image for this machine, which is built
+// once: by the Dockerfile's go build, of the files that .dockerignore leaves.
+func program(t *testing.T) string {
+	t.Helper()
+	built.Do(func() { build(t) })
+	path := filepath.Join(scratch, "chatbackfill")
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the program was not built: %v", err)
+	}
+	return path
+}
+
+var built sync.Once
+
+func build(t *testing.T) {
 	_, command, _ := strings.Cut(instruction(t, "RUN"), " CGO_ENABLED=0 ")
 	if !strings.Contains(command, "go build ") {
 		t.Fatalf("RUN %s: no go build without cgo", instruction(t, "RUN"))
 	}
-	context, out := t.TempDir(), t.TempDir()
+	context := t.TempDir()
 	copyContext(t, context)
-	build := exec.Command("sh", "-c", "CGO_ENABLED=0 "+strings.ReplaceAll(command, "/out/", out+"/"))
+	build := exec.Command("sh", "-c", "CGO_ENABLED=0 "+strings.ReplaceAll(command, "/out/", scratch+"/"))
 	build.Dir = context
-	build.Env = append(os.Environ(), "VERSION=v1.2.3-test", "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH)
+	build.Env = append(os.Environ(), "VERSION=v1.2.3-test", "TARGETOS="+runtime.GOOS, "TARGETARCH="+runtime.GOARCH)
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	program := filepath.Join(out, "chatbackfill")
-	checkStatic(t, program)
-	if runtime.GOOS != "linux" {
-		t.Skip("the image's program is for Linux: it is built, but not run")
+}
+
+// TestImageBuilds looks at the program that the image would have.
+func TestImageBuilds(t *testing.T) {
+	program := program(t)
+	if runtime.GOOS == "linux" {
+		checkStatic(t, program)
 	}
 	t.Run("version", func(t *testing.T) { checkVersion(t, program) })
 	eachWorkload(t, func(t *testing.T, w workload) { checkFlags(t, program, w.container().Args) })
