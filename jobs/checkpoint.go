@@ -102,6 +102,8 @@ type commit struct {
 	// bound says that what the ledger entries tell of is delivered only once the
 	// checkpoint says so: files are cut to the length that it has.
 	bound bool
+	// resent says that the ledger may have events of these conversations already.
+	resent bool
 }
 
 // commitLimit is how long one attempt to commit may take.
@@ -156,6 +158,11 @@ func (l *Lease) commit(ctx context.Context, runID string, c commit) error {
 		}
 		if err := l.job.writeLedger(ctx, tx, c.ledger); err != nil || fenced {
 			return err
+		}
+		if c.resent {
+			if err := l.job.compactLedger(ctx, tx, c.ledger); err != nil {
+				return err
+			}
 		}
 		failpoint.At("commit-half")
 		if err := l.job.writeRejects(ctx, tx, runID, c.rejects, c.clean); err != nil {

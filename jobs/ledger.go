@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -149,6 +150,35 @@ func (j *JobState) writeLedger(ctx context.Context, tx *sql.Tx, entries []ledger
 	}
 	if err := write(ctx, tx, entries); err != nil {
 		return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+	}
+	return nil
+}
+
+// compactLedger leaves one entry, the last, of every event of the conversations
+// that entries were added to.
+func (j *JobState) compactLedger(ctx context.Context, tx *sql.Tx, added []ledgerEntry) error {
+	ids := make([]string, len(added))
+	for i, e := range added {
+		ids[i] = e.conversation
+	}
+	found := make(map[string]Delivered, len(ids))
+	read := j.eachDelivered
+	if j.dialect.bulk {
+		read = j.bulkDelivered
+	}
+	if err := read(ctx, tx, ids, found); err != nil {
+		return fmt.Errorf("read the ledger of job %s: %w", j.Name, err)
+	}
+	for id, d := range found {
+		var entries []byte
+		for _, key := range slices.Sorted(maps.Keys(d.Events)) {
+			entries = binary.BigEndian.AppendUint64(entries, key)
+			entries = binary.BigEndian.AppendUint64(entries, d.Events[key])
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE ledger SET entries = $3 WHERE job_id = $1 AND `+j.dialect.conversation, j.id, []byte(id), entries)
+		if err != nil {
+			return fmt.Errorf("write the ledger of job %s: %w", j.Name, err)
+		}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 // enters the ledger; the position of the job's pass stays where it is.
 func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
-	pipe.told, pipe.still = r.advanced, true
+	pipe.told, pipe.still, pipe.resending = r.advanced, true, r.Resend != ResendNothing
 	if err := r.revise(ctx); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type pipeline struct {
 	runID       string
 	slots       chan struct{}
 	sending     sync.WaitGroup
+	resending   bool                                        // events that were delivered are sent again
 	noLedger    bool                                        // nothing but the position is kept
 	still       bool                                        // the position and the counts stay as they are
 	told        func(c *chunk, d load.Delivery, whole bool) // of every chunk that was sent, as a whole or not
@@ -120,7 +121,7 @@ func (p *pipeline) deliver(ctx context.Context, c *chunk) {
 // commit records what became of a chunk, and moves the checkpoint if it can.
 // What was accepted is recorded even when the run is being stopped.
 func (p *pipeline) commit(ctx context.Context, c *chunk, d load.Delivery, whole bool) error {
-	record := commit{bound: d.State != nil}
+	record := commit{bound: d.State != nil, resent: p.resending}
 	record.ledger, record.rejects = c.settle(d)
 	if p.noLedger {
 		record.ledger = nil

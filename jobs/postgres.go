@@ -30,9 +30,10 @@ var postgresDialect = dialect{
 	tables:    `SELECT tablename FROM pg_tables WHERE schemaname = '` + postgresSchema + `'`,
 	bytes: `SELECT coalesce(sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass)), 0)::bigint
 		FROM pg_tables WHERE schemaname = '` + postgresSchema + `'`,
-	bulk:      true,
-	lock:      (*State).lockPostgres,
-	temporary: func(error) bool { return false }, // stateConn has said so already
+	conversation: `sha256(conversation) = sha256($2)`,
+	bulk:         true,
+	lock:         (*State).lockPostgres,
+	temporary:    func(error) bool { return false }, // stateConn has said so already
 }
 
 // connectPostgres connects to the database that holds the state store.

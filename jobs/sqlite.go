@@ -18,17 +18,18 @@ import (
 )
 
 var sqliteDialect = dialect{
-	name:      "sqlite",
-	goose:     goose.DialectSQLite3,
-	now:       `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
-	versioned: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version')`,
-	derived:   derivedColumn{table: "ledger", name: "hash", function: "conversation_hash", of: "conversation"},
-	tables:    `SELECT name FROM sqlite_master WHERE type = 'table'`,
-	bytes:     `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
-	erasing:   `PRAGMA secure_delete = ON`,
-	erased:    `PRAGMA wal_checkpoint(TRUNCATE)`,
-	try:       "a path that this user can read and write, on a local disk with room (state: in the job file)",
-	temporary: temporarySQLite,
+	name:         "sqlite",
+	goose:        goose.DialectSQLite3,
+	now:          `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+	versioned:    `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version')`,
+	conversation: `hash = conversation_hash($2) AND conversation = $2`,
+	derived:      derivedColumn{table: "ledger", name: "hash", function: "conversation_hash", of: "conversation"},
+	tables:       `SELECT name FROM sqlite_master WHERE type = 'table'`,
+	bytes:        `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
+	erasing:      `PRAGMA secure_delete = ON`,
+	erased:       `PRAGMA wal_checkpoint(TRUNCATE)`,
+	try:          "a path that this user can read and write, on a local disk with room (state: in the job file)",
+	temporary:    temporarySQLite,
 }
 
 // conversationHash orders the conversations in SQLite's ledger: as the positions

@@ -30,13 +30,15 @@ type dialect struct {
 	goose     goose.Dialect
 	now       string // an expression: milliseconds since the Unix epoch on the store's clock
 	versioned string // a query: whether any migration was run
-	derived   derivedColumn
-	tables    string // a query: the names of all tables
-	bytes     string // a query: what the store takes on its disk
-	bulk      bool   // statements take arrays; otherwise there are many, prepared
-	erasing   string // a statement after which what a transaction deletes is overwritten; empty: there is none
-	erased    string // a statement after which nothing else holds what was deleted; empty: there is none
-	try       string // what to do about an error of opening that says nothing else
+	// conversation is a condition: the row is of the conversation $2.
+	conversation string
+	derived      derivedColumn
+	tables       string // a query: the names of all tables
+	bytes        string // a query: what the store takes on its disk
+	bulk         bool   // statements take arrays; otherwise there are many, prepared
+	erasing      string // a statement after which what a transaction deletes is overwritten; empty: there is none
+	erased       string // a statement after which nothing else holds what was deleted; empty: there is none
+	try          string // what to do about an error of opening that says nothing else
 
 	// lock takes the right to migrate; nil: the database sees to it.
 	lock func(s *State, ctx context.Context) (unlock func() error, err error)

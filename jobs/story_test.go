@@ -490,6 +490,11 @@ func TestStoryOfARevision(t *testing.T) {
 		d.mustRun(omit, func(e *Execution) { e.Full = true })
 		d.mustRun(omit, resend(2))
 		d.mustRun(omit, resend(3))
+		d.state(func(j *JobState) {
+			if r, err := j.Remembered(t.Context()); err != nil || r.Events != len(want) {
+				t.Errorf("the ledger has %d events, want %d: %v", r.Events, len(want), err)
+			}
+		})
 		if n := len(d.server.Duplicates()); n > 0 || len(d.server.Accepted()) != len(both) {
 			t.Errorf("%d events arrived twice, %d were accepted, want %d", n, len(d.server.Accepted()), len(both))
 		}
