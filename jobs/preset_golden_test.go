@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,15 +34,49 @@ func TestPresetGolden(t *testing.T) {
 	for _, preset := range Presets() {
 		t.Run(preset.Name, func(t *testing.T) {
 			t.Parallel()
-			g := goldenPreset{T: t, preset: preset, rows: filepath.Join("testdata", "presets", preset.Name), dir: t.TempDir()}
+			g := newGoldenPreset(t, preset)
+			matchGolden(t, filepath.Join(g.rows, "events.txt"), g.run(preset.JobSource()))
+			if again := g.execute(); again.Tally.RowCount() > 0 {
+				t.Errorf("a second run reads rows that have not changed: %v", again.Tally.Rows)
+			}
+		})
+	}
+}
+
+// TestPresetChangesAsDocumented runs what the comments of the presets and the
+// documentation propose to change, over the same rows.
+func TestPresetChangesAsDocumented(t *testing.T) {
+	proposed := map[string][]string{} // sources, by preset
+	for _, preset := range Presets() {
+		for _, match := range regexp.MustCompile(`(?m)^#.*\b(conversations: \{fields: .*\})$`).FindAllStringSubmatch(preset.Text, -1) {
 			dsn := ""
 			if preset.Source == "postgres" {
-				dsn = g.fillTables()
-			} else {
-				g.writeFiles()
+				dsn = "    dsn: ${CHAT_DATABASE_URL}\n"
 			}
-			matchGolden(t, filepath.Join(g.rows, "events.txt"), g.run(dsn))
-		})
+			if !strings.Contains(match[1], "lookup(") { // in a table of the reader's own
+				source := fmt.Sprintf("source:\n  %s:\n%s    preset: %s\n    %s\n", preset.Source, dsn, preset.Name, match[1])
+				proposed[preset.Name] = append(proposed[preset.Name], source)
+			}
+		}
+	}
+	for _, page := range []string{"chatwoot", "intercom", "zendesk"} {
+		for _, match := range regexp.MustCompile("(?s)```yaml\n(source:.*?preset: (\\S+).*?)```").FindAllStringSubmatch(readSpecTest(t, "../docs/"+page+".md"), -1) {
+			proposed[match[2]] = append(proposed[match[2]], match[1])
+		}
+	}
+	for _, preset := range Presets() {
+		for _, source := range proposed[preset.Name] {
+			t.Run(preset.Name, func(t *testing.T) {
+				t.Parallel()
+				g := newGoldenPreset(t, preset)
+				if out := g.run(source); !strings.Contains(out, "Started") {
+					t.Errorf("nothing comes out of\n%s\n%s", source, out)
+				}
+			})
+		}
+	}
+	if len(proposed) < 7 {
+		t.Errorf("found changes of %d presets", len(proposed))
 	}
 }
 
@@ -50,6 +85,19 @@ type goldenPreset struct {
 	preset Preset
 	rows   string // folder
 	dir    string // of the job
+	dsn    string
+	spec   *Spec // of the job that was run
+}
+
+// newGoldenPreset puts the rows of a preset where it reads them.
+func newGoldenPreset(t *testing.T, preset Preset) *goldenPreset {
+	g := &goldenPreset{T: t, preset: preset, rows: filepath.Join("testdata", "presets", preset.Name), dir: t.TempDir()}
+	if preset.Source == "postgres" {
+		g.dsn = g.fillTables()
+	} else {
+		g.writeFiles()
+	}
+	return g
 }
 
 func (g *goldenPreset) fillTables() (dsn string) {
@@ -81,17 +129,14 @@ func (g *goldenPreset) writeFiles() {
 	}
 }
 
-func (g *goldenPreset) run(dsn string) string {
-	job := fmt.Sprintf("name: support-chat\n%sdestination: {file: {path: events.ndjson}}\n", g.preset.JobSource())
-	env := func(name string) (string, bool) { return dsn, name == "CHAT_DATABASE_URL" }
-	spec, err := ParseSpec(filepath.Join(g.dir, "job.yaml"), []byte(job), env)
-	if err != nil {
+func (g *goldenPreset) run(source string) string {
+	job := fmt.Sprintf("name: support-chat\n%sdestination: {file: {path: events.ndjson}}\n", source)
+	env := func(name string) (string, bool) { return g.dsn, name == "CHAT_DATABASE_URL" }
+	var err error
+	if g.spec, err = ParseSpec(filepath.Join(g.dir, "job.yaml"), []byte(job), env); err != nil {
 		g.Fatalf("%v\n%s", err, job)
 	}
-	summary, err := Execute(g.Context(), Execution{Spec: spec, Log: quiet, Final: true})
-	if err != nil {
-		g.Fatal(err)
-	}
+	summary := g.execute()
 	if summary.Rejects > 0 {
 		g.Errorf("%d rejects: %v %v", summary.Rejects, summary.Tally.Rows, summary.Tally.Events)
 	}
@@ -108,6 +153,14 @@ func (g *goldenPreset) run(dsn string) string {
 	}
 	g.describe(&out, events)
 	return out.String()
+}
+
+func (g *goldenPreset) execute() Summary {
+	summary, err := Execute(g.Context(), Execution{Spec: g.spec, Log: quiet, Final: true})
+	if err != nil {
+		g.Fatal(err)
+	}
+	return summary
 }
 
 // describe writes the events for people: the conversations, who is known of

@@ -47,7 +47,7 @@ func TestDocumentedJobs(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "our-chatwoot.yaml"), preset.Text)
 	block := regexp.MustCompile("(?s)```yaml\n((?:#[^\n]*\n)*(?:name|source):.*?)```")
 	for page, least := range map[string]int{
-		"README.md": 2, "docs/presets.md": 3,
+		"README.md": 2, "docs/presets.md": 4, "docs/chatwoot.md": 3, "docs/intercom.md": 4, "docs/zendesk.md": 3,
 	} {
 		blocks := block.FindAllStringSubmatch(readDoc(t, page), -1)
 		if len(blocks) < least {
@@ -62,6 +62,20 @@ func TestDocumentedJobs(t *testing.T) {
 				t.Errorf("%s: %v\n%s", page, err, job)
 			}
 		}
+	}
+}
+
+// TestDocumentedPresets: the documentation lists every preset, and no other.
+func TestDocumentedPresets(t *testing.T) {
+	var listed, shipped []string
+	for _, match := range regexp.MustCompile("(?m)^\\| `([a-z-]+@[0-9]+)` \\|").FindAllStringSubmatch(readDoc(t, "docs/presets.md"), -1) {
+		listed = append(listed, match[1])
+	}
+	for _, preset := range jobs.Presets() {
+		shipped = append(shipped, preset.Name)
+	}
+	if slices.Sort(listed); !slices.Equal(listed, shipped) {
+		t.Errorf("docs/presets.md lists %v, there are %v", listed, shipped)
 	}
 }
 
@@ -81,7 +95,8 @@ func TestReadmeExitCodes(t *testing.T) {
 // TestDocumentedCommands: every command and flag that the documentation names
 // exists, and every command is documented.
 func TestDocumentedCommands(t *testing.T) {
-	docs := readDoc(t, "README.md") + readDoc(t, "docs/jobs.md") + readDoc(t, "docs/presets.md")
+	docs := readDoc(t, "README.md") + readDoc(t, "docs/jobs.md") + readDoc(t, "docs/presets.md") +
+		readDoc(t, "docs/chatwoot.md") + readDoc(t, "docs/intercom.md") + readDoc(t, "docs/zendesk.md")
 	root := (&app{}).root()
 	for _, match := range regexp.MustCompile("(?m)(?:^|`)chatbackfill ([a-z]+)").FindAllStringSubmatch(docs, -1) {
 		if c, _, err := root.Find([]string{match[1]}); err != nil || c == root {

@@ -21,32 +21,32 @@ INSERT INTO users VALUES (3, 'ana@acme.test', 'Ana Silva', 'Ana', 'ana@acme.test
 INSERT INTO agent_bots VALUES (3, 'Faq bot', 1);
 INSERT INTO contacts VALUES (3, 'Carla', 'carla@example.test', 'user-42', 1), (8, 'somebody', NULL, NULL, 1);
 INSERT INTO conversations (id, account_id, inbox_id, status, assignee_id, contact_id, display_id, created_at, updated_at) VALUES
-  (101, 1, 1, 1, 4, 3, 1, '2025-03-01 09:00', '2025-03-01 10:00'),
-  (102, 1, 1, 0, NULL, 8, 2, '2025-03-02 09:00', '2025-03-02 09:05');
+  (101, 1, 3, 1, 4, 3, 1, '2025-03-01 09:00', '2025-03-01 10:00'),
+  (102, 1, 3, 0, NULL, 8, 2, '2025-03-02 09:00', '2025-03-02 09:05');
 
 INSERT INTO messages (id, content, account_id, inbox_id, conversation_id, message_type, created_at, updated_at, private, content_attributes, sender_type, sender_id) VALUES
-  (1, 'Hello, where is my order?', 1, 1, 101, 0, '2025-03-01 09:00:00', '2025-03-01 09:00:00', false, '{}', 'Contact', 3),
+  (1, 'Hello, where is my order?', 1, 3, 101, 0, '2025-03-01 09:00:00', '2025-03-01 09:00:00', false, '{}', 'Contact', 3),
   -- a template: the greeting
-  (2, 'We reply within minutes.', 1, 1, 101, 3, '2025-03-01 09:00:01', '2025-03-01 09:00:01', false, '{}', NULL, NULL),
+  (2, 'We reply within minutes.', 1, 3, 101, 3, '2025-03-01 09:00:01', '2025-03-01 09:00:01', false, '{}', NULL, NULL),
   -- a bot and an agent of one id are two
-  (3, 'What is its number?', 1, 1, 101, 1, '2025-03-01 09:00:05', '2025-03-01 09:00:05', false, '{}', 'AgentBot', 3),
-  (4, '4711', 1, 1, 101, 0, '2025-03-01 09:01:00', '2025-03-01 09:01:00', false, '{}', 'Contact', 3),
-  (5, 'Assigned to Ana Silva by Ben Okafor', 1, 1, 101, 2, '2025-03-01 09:02:00', '2025-03-01 09:02:00', false, '{}', NULL, NULL),
+  (3, 'What is its number?', 1, 3, 101, 1, '2025-03-01 09:00:05', '2025-03-01 09:00:05', false, '{}', 'AgentBot', 3),
+  (4, '4711', 1, 3, 101, 0, '2025-03-01 09:01:00', '2025-03-01 09:01:00', false, '{}', 'Contact', 3),
+  (5, 'Assigned to Ana Silva by Ben Okafor', 1, 3, 101, 2, '2025-03-01 09:02:00', '2025-03-01 09:02:00', false, '{}', NULL, NULL),
   -- a private note
-  (6, 'VIP, be nice', 1, 1, 101, 1, '2025-03-01 09:02:10', '2025-03-01 09:02:10', true, '{}', 'User', 3),
-  (7, 'It left this morning.', 1, 1, 101, 1, '2025-03-01 09:03:00', '2025-03-01 09:10:00', false, '{}', 'User', 3),
+  (6, 'VIP, be nice', 1, 3, 101, 1, '2025-03-01 09:02:10', '2025-03-01 09:02:10', true, '{}', 'User', 3),
+  (7, 'It left this morning.', 1, 3, 101, 1, '2025-03-01 09:03:00', '2025-03-01 09:10:00', false, '{}', 'User', 3),
   -- deleted: JSON text in a column of type json
-  (8, 'This message was deleted', 1, 1, 101, 1, '2025-03-01 09:03:30', '2025-03-01 09:04:00', false, '"{\"deleted\":true}"', 'User', 3),
+  (8, 'This message was deleted', 1, 3, 101, 1, '2025-03-01 09:03:30', '2025-03-01 09:04:00', false, '"{\"deleted\":true}"', 'User', 3),
   -- reopened after it was resolved
-  (9, 'It is broken!', 1, 1, 101, 0, '2025-03-01 09:45:00', '2025-03-01 09:45:00', false, '{}', 'Contact', 3),
-  (10, 'A new one is on its way.', 1, 1, 101, 1, '2025-03-01 09:50:00', '2025-03-01 09:50:00', false, '{}', 'User', 4),
+  (9, 'It is broken!', 1, 3, 101, 0, '2025-03-01 09:45:00', '2025-03-01 09:45:00', false, '{}', 'Contact', 3),
+  (10, 'A new one is on its way.', 1, 3, 101, 1, '2025-03-01 09:50:00', '2025-03-01 09:50:00', false, '{}', 'User', 4),
   -- a picture, no text; a campaign's answer by nobody; Captain
-  (11, NULL, 1, 1, 102, 0, '2025-03-02 09:00:00', '2025-03-02 09:00:00', false, '{}', 'Contact', 8),
-  (12, 'Thanks for writing!', 1, 1, 102, 1, '2025-03-02 09:00:02', '2025-03-02 09:00:02', false, NULL, NULL, NULL),
-  (13, 'Is it about a refund?', 1, 1, 102, 1, '2025-03-02 09:00:04', '2025-03-02 09:00:04', false, '{}', 'Captain::Assistant', 3);
+  (11, NULL, 1, 3, 102, 0, '2025-03-02 09:00:00', '2025-03-02 09:00:00', false, '{}', 'Contact', 8),
+  (12, 'Thanks for writing!', 1, 3, 102, 1, '2025-03-02 09:00:02', '2025-03-02 09:00:02', false, NULL, NULL, NULL),
+  (13, 'Is it about a refund?', 1, 3, 102, 1, '2025-03-02 09:00:04', '2025-03-02 09:00:04', false, '{}', 'Captain::Assistant', 3);
 
-INSERT INTO reporting_events (id, name, value, account_id, user_id, conversation_id, event_start_time, event_end_time, created_at, updated_at) VALUES
-  (1, 'first_response', 180, 1, 3, 101, '2025-03-01 09:00:00', '2025-03-01 09:03:00', '2025-03-01 09:03:00', '2025-03-01 09:03:00'),
-  (2, 'conversation_resolved', 1800, 1, 3, 101, '2025-03-01 09:00:00', '2025-03-01 09:30:00', '2025-03-01 09:30:00', '2025-03-01 09:30:00'),
-  (3, 'conversation_resolved', 3600, 1, 4, 101, '2025-03-01 09:00:00', '2025-03-01 10:00:00', '2025-03-01 10:00:00', '2025-03-01 10:00:00'),
-  (4, 'conversation_resolved', 300, 1, NULL, 102, '2025-03-02 09:00:00', '2025-03-02 09:05:00', '2025-03-02 09:05:00', '2025-03-02 09:05:00');
+INSERT INTO reporting_events (id, name, value, account_id, inbox_id, user_id, conversation_id, event_start_time, event_end_time, created_at, updated_at) VALUES
+  (1, 'first_response', 180, 1, 3, 3, 101, '2025-03-01 09:00:00', '2025-03-01 09:03:00', '2025-03-01 09:03:00', '2025-03-01 09:03:00'),
+  (2, 'conversation_resolved', 1800, 1, 3, 3, 101, '2025-03-01 09:00:00', '2025-03-01 09:30:00', '2025-03-01 09:30:00', '2025-03-01 09:30:00'),
+  (3, 'conversation_resolved', 3600, 1, 3, 4, 101, '2025-03-01 09:00:00', '2025-03-01 10:00:00', '2025-03-01 10:00:00', '2025-03-01 10:00:00'),
+  (4, 'conversation_resolved', 300, 1, 3, NULL, 102, '2025-03-02 09:00:00', '2025-03-02 09:05:00', '2025-03-02 09:05:00', '2025-03-02 09:05:00');
