@@ -32,7 +32,7 @@ func TestRevised(t *testing.T) {
 		t.Fatal("it is no id")
 	}
 	e := Event{ID: id, Name: Sent, ConversationID: "c", MessageID: "m", Body: "body", Timestamp: 1}
-	e.JSON = appendEvent(nil, &e)
+	e.JSON = new(writer).event(nil, &e)
 	before, hash := string(e.JSON), contentHash(e.JSON)
 	e.Revise(2)
 	const want = "912d4d5f-4d88-5675-a71a-1deee5ec01c6"

@@ -5,18 +5,26 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
 	"github.com/chatbackfill/chatbackfill/jobs"
+	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
 
 const nightly = "schedule: \"0 3 * * *\"\n"
@@ -149,5 +157,82 @@ func TestStatusAndRuns(t *testing.T) {
 	}
 	if stdout, _, _ := command(t, "status", file, file); strings.Count(stdout, "1, done") != 2 {
 		t.Errorf("status\n%s", stdout)
+	}
+}
+
+// TestRunPushes runs a job with --push, whether it succeeds or fails, and reads
+// what a Pushgateway is given, in the format that Prometheus reads.
+func TestRunPushes(t *testing.T) {
+	var mu sync.Mutex
+	var pushed []string
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		text, err := metricsText(r)
+		if err != nil {
+			t.Error(err)
+		}
+		pushed = append(pushed, r.Method+" "+r.URL.Path+"\n"+text)
+	}))
+	defer gateway.Close()
+	server := segmenttest.New(t)
+	file := filepath.Join(newJob(t, 50, intoSegment+server.URL).dir, "job.yaml")
+	server.Fault(segmenttest.Always(segmenttest.Status(401)))
+	if _, stderr, exit := command(t, "run", file, "-q", "--push", gateway.URL); exit != jobs.ExitRefused {
+		t.Fatalf("exit %d: %s", exit, stderr)
+	}
+	server.Fault(nil)
+	if _, stderr, exit := command(t, "run", file, "-q", "--push", gateway.URL); exit != jobs.ExitDone {
+		t.Fatalf("exit %d: %s", exit, stderr)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(pushed) != 2 {
+		t.Fatalf("pushed %d times", len(pushed))
+	}
+	for i, wants := range [][]string{
+		{`chatbackfill_runs_total{status="4"} 1`, `chatbackfill_batches_total{status="401"} 1`},
+		{`chatbackfill_runs_total{status="0"} 1`, fmt.Sprintf("chatbackfill_events_total{name=%q} %d\n", "Live Chat Conversation Started", started(server)),
+			"chatbackfill_last_success_timestamp_seconds ", "chatbackfill_lag_seconds ", "chatbackfill_checkpoint_age_seconds ", "chatbackfill_rows_read_total "},
+	} {
+		for _, want := range append(wants, "POST /metrics/job/chats/label/test\n") {
+			if !strings.Contains(pushed[i], want) {
+				t.Errorf("push %d has no %s:\n%s", i, want, pushed[i])
+			}
+		}
+	}
+	if strings.Contains(pushed[0], "chatbackfill_last_success_timestamp_seconds") {
+		t.Error("a run that failed overwrites when the last one succeeded")
+	}
+	// That nobody listens is no failure of the run.
+	gateway.Close()
+	if _, stderr, exit := command(t, "run", file, "-q", "--push", gateway.URL); exit != jobs.ExitDone || !strings.Contains(stderr, "cannot push the metrics") {
+		t.Errorf("exit %d: %s", exit, stderr)
+	}
+}
+
+// started counts the starts of conversations that a server accepted.
+func started(server *segmenttest.Server) (n int) {
+	for _, e := range server.Accepted() {
+		n += bytes.Count(e.JSON, []byte(`"event":"Live Chat Conversation Started"`))
+	}
+	return n
+}
+
+// metricsText returns the metrics that a request brings, in the text format.
+func metricsText(r *http.Request) (string, error) {
+	decoder := expfmt.NewDecoder(r.Body, expfmt.ResponseFormat(r.Header))
+	var text strings.Builder
+	for {
+		var family dto.MetricFamily
+		switch err := decoder.Decode(&family); {
+		case errors.Is(err, io.EOF):
+			return text.String(), nil
+		case err != nil:
+			return "", err
+		}
+		if _, err := expfmt.MetricFamilyToText(&text, &family); err != nil {
+			return "", err
+		}
 	}
 }
