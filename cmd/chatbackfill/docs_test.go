@@ -79,6 +79,43 @@ func TestDocumentedPresets(t *testing.T) {
 	}
 }
 
+// TestOperations parses the job file and every command line of the page, down to
+// flags and numbers of arguments.
+func TestOperations(t *testing.T) {
+	page := readDoc(t, "docs/operations.md")
+	env := func(name string) (string, bool) {
+		value, ok := map[string]string{"SEGMENT_WRITE_KEY": "key"}[name]
+		return value, ok
+	}
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		if _, err := jobs.ParseSpec("operations.yaml", []byte(block[1]), env); err != nil {
+			t.Error(err)
+		}
+	}
+	lines := regexp.MustCompile(`(?m)^ *chatbackfill ([^#\n]*)`).FindAllStringSubmatch(page, -1)
+	if len(lines) < 20 {
+		t.Fatalf("%d command lines", len(lines))
+	}
+	for _, line := range lines {
+		c, args, err := (&app{}).root().Find(strings.Fields(line[1]))
+		if err == nil {
+			err = c.ParseFlags(args)
+		}
+		if err == nil {
+			err = c.ValidateArgs(c.Flags().Args())
+		}
+		if err != nil || !c.Runnable() {
+			t.Errorf("chatbackfill %s: %v", line[1], err)
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\(#([a-z-]+)\)`).FindAllStringSubmatch(page, -1) {
+		heading := strings.ReplaceAll(link[1], "-", " ")
+		if !strings.Contains(strings.ReplaceAll(strings.ToLower(page), ",", ""), "# "+heading+"\n") {
+			t.Errorf("there is no heading for #%s", link[1])
+		}
+	}
+}
+
 // TestReadmeExitCodes holds the README's table to the program's constants.
 func TestReadmeExitCodes(t *testing.T) {
 	readme := readDoc(t, "README.md")
