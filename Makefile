@@ -7,7 +7,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE        ?= $(if $(shell command -v $$($(GO) env CC)),-race,$(warning no C compiler: testing without the race detector))
 
 .DEFAULT_GOAL := help
-.PHONY: help build test chaos lint format vet staticcheck tidy imports bench clean
+.PHONY: help build test chaos fuzz vuln lint format vet staticcheck tidy imports bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,16 @@ test: ## run all tests, with the race detector
 
 chaos: ## break everything that can break: all faults; ROW=16 SEED=7 repeats one with the rows of a seed
 	$(GO) test ./jobs/chaos -v -count=1 -timeout 60m -parallel 4 -chaos.seed=$(or $(SEED),1) $(if $(ROW),-run 'TestFaults$$' -chaos.row=$(ROW),-chaos.full)
+
+FUZZTIME ?= 10s
+
+fuzz: ## try what nobody thought of: each fuzz target for FUZZTIME
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
 
 lint: format vet staticcheck tidy imports ## check everything that can be checked without running it
 

@@ -283,3 +283,32 @@ func TestTimetableErrNeverComes(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSchedule: whatever the expression and zone, there is an error, or slots
+// that come one after the other and are the same wherever one looks from.
+func FuzzSchedule(f *testing.F) {
+	for _, expression := range []string{"15 * * * *", "30 2 * * *", "@daily", "0 0 29 2 *", "TZ=UTC", "*/7 1-5/2 ? jan-mar mon,fri", "0 0 30 2 *", "@every 5m", "60 * * * *", ""} {
+		f.Add(expression, "Europe/Berlin", int64(1_743_296_400))
+	}
+	f.Add("0 0 * * *", "America/Sao_Paulo", int64(1_541_300_000))
+	f.Add("* * * * *", "Australia/Lord_Howe", int64(1_728_140_000))
+	f.Fuzz(func(t *testing.T, expression, zone string, from int64) {
+		if from < 0 || from > 4e9 {
+			return
+		}
+		s, err := newTimetable(expression, zone)
+		if err != nil {
+			return
+		}
+		last := time.Unix(from, 0)
+		for _, slot := range s.upcoming(last, 5) {
+			if !slot.After(last) {
+				t.Fatalf("%q in %s: %s comes after %s", expression, zone, slot, last)
+			}
+			if again := s.next(slot.Add(-time.Second)); !again.Equal(slot) {
+				t.Fatalf("%q in %s: a second before %s the next slot is %s", expression, zone, slot, again)
+			}
+			last = slot
+		}
+	})
+}

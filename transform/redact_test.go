@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -184,4 +185,25 @@ func TestIBANLengths(t *testing.T) {
 			t.Errorf("%s: %d", country, n)
 		}
 	}
+}
+
+// FuzzRedact: whatever the text, what is redacted stays valid if it was, and
+// redacting it again changes nothing.
+func FuzzRedact(f *testing.F) {
+	for _, text := range []string{
+		"", "mail ann@example.com.", "+1 (212) 555-0123", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "192.168.0.1 2001:db8::1",
+		"1::2:+12125550123", "a@b@c@d.co", "\xff@\xfe.com", strings.Repeat("1-", 500), strings.Repeat("@", 500), "[email][phone]",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var r redactor
+		once := r.clean(text)
+		if utf8.ValidString(text) && !utf8.ValidString(once) {
+			t.Errorf("%q becomes %q", text, once)
+		}
+		if twice := r.clean(once); twice != once {
+			t.Errorf("%q becomes %q, and that %q", text, once, twice)
+		}
+	})
 }
