@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/xitongsys/parquet-go/writer"
 
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 )
 
@@ -257,5 +258,48 @@ func TestPostgresResumedThenNext(t *testing.T) {
 	events := c.events()
 	if distinct := slices.Compact(slices.Clone(events)); len(distinct) < 40 || len(distinct) != len(events) {
 		t.Errorf("%d events of which %d are distinct", len(events), len(distinct))
+	}
+}
+
+// TestPostgresShardsOneAfterTheOther: a shard that begins when others have ended
+// reads everything of its own, and so does a run that follows shards some of
+// which never began.
+func TestPostgresShardsOneAfterTheOther(t *testing.T) {
+	whole := newChatTable(t)
+	for _, row := range madeUpRows(60) {
+		whole.insert(row, noon)
+	}
+	whole.run()
+	for name, shards := range map[string][]extract.Shard{
+		"all":  {{Index: 0, Of: 3}, {Index: 1, Of: 3}, {Index: 2, Of: 3}},
+		"some": {{Index: 1, Of: 3}, {Index: 0, Of: 2}, {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChatTable(t)
+			for _, row := range madeUpRows(60) {
+				c.insert(row, noon)
+			}
+			job := strings.Replace(chatTableJob, "path: events.ndjson", "path: 'events-{shard}.ndjson'", 1)
+			var events []string
+			for i, shard := range shards {
+				spec, err := ParseSpec(filepath.Join(c.dir, "job.yaml"), fmt.Appendf(nil, job+"state: %s\n", c.dsn, c.dsn), os.LookupEnv)
+				if err != nil {
+					t.Fatal(err)
+				}
+				spec.Destination.File.Path = fmt.Sprintf("%d-{shard}.ndjson", i)
+				if _, err := Execute(t.Context(), Execution{Spec: spec, Log: quiet, Shard: shard}); err != nil {
+					t.Fatal(err)
+				}
+				data, err := os.ReadFile(filepath.Join(c.dir, fmt.Sprintf("%d-%d.ndjson", i, shard.Index)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				events = slices.AppendSeq(events, strings.Lines(string(data)))
+			}
+			slices.Sort(events)
+			if diff := cmp.Diff(whole.events(), events); diff != "" {
+				t.Errorf("events (-one run +shards)\n%s", diff)
+			}
+		})
 	}
 }

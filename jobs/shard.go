@@ -113,32 +113,56 @@ func (j *JobState) inherit(ctx context.Context, s extract.Shard) (Checkpoint, er
 	if err != nil || own.Pass > 0 {
 		return own, err
 	}
-	rows, err := j.db.QueryContext(ctx, `SELECT shard, lower, upper, done FROM checkpoints WHERE job_id = $1`, j.id)
+	divisions, err := j.divisions(ctx)
 	if err != nil {
 		return own, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
 	}
-	defer rows.Close()
 	found := false
-	for rows.Next() {
-		var key string
-		var lower, upper extract.Time
-		var done bool
-		if err := rows.Scan(&key, &lower, &upper, &done); err != nil {
-			return own, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
+	for of, d := range divisions {
+		if of == max(1, s.Of) {
+			continue // what the others of its own division have reached says nothing of the shard
 		}
-		reached := upper
-		if !done {
-			reached = lower
+		if d.shards < of {
+			d.reached = 0 // one of them never began
 		}
-		if !found || reached < own.Upper {
-			own.Upper = reached
+		if !found || d.reached < own.Upper {
+			own.Upper = d.reached
 		}
 		found = true
 	}
 	// There is no pass of its own to resume: what was reached is where the
 	// first one begins.
 	own.Done = found
-	return own, rows.Err()
+	return own, nil
+}
+
+// division is what the shards of one division have reached.
+type division struct {
+	shards  int          // that ever began
+	reached extract.Time // by all of them
+}
+
+// divisions returns those of the job, by the number of their shards.
+func (j *JobState) divisions(ctx context.Context) (map[int]division, error) {
+	rows, err := j.db.QueryContext(ctx, `SELECT shard, CASE WHEN done THEN upper ELSE lower END FROM checkpoints WHERE job_id = $1`, j.id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := make(map[int]division)
+	for rows.Next() {
+		var key string
+		var reached extract.Time
+		if err := rows.Scan(&key, &reached); err != nil {
+			return nil, err
+		}
+		d, known := found[divisionOf(key)]
+		if known {
+			reached = min(reached, d.reached)
+		}
+		found[divisionOf(key)] = division{d.shards + 1, reached}
+	}
+	return found, rows.Err()
 }
 
 // shardPlace stands for the shard's index in the path of a destination.
