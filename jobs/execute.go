@@ -149,6 +149,7 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 	if err != nil {
 		return Summary{}, classify(err)
 	}
+	defer r.Source.Close()
 	closeDestination, err := e.openDestination(ctx, r, lease, at)
 	if err != nil {
 		return Summary{}, classify(err)
@@ -163,7 +164,8 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 	return r.published(r.Do(ctx, lease))
 }
 
-// newRun returns the run without its destination.
+// newRun returns the run without its destination. Whoever calls it closes its
+// source.
 func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	if e.Select != nil && !e.Spec.Ledger {
 		return nil, errNoParts
@@ -174,6 +176,7 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	}
 	options, err := e.options(ctx, job, source)
 	if err != nil {
+		source.Close()
 		return nil, err
 	}
 	return &Run{
@@ -205,6 +208,7 @@ func (e *Execution) plan(ctx context.Context, state *State) (Plan, error) {
 	if err != nil {
 		return Plan{}, classify(err)
 	}
+	defer r.Source.Close()
 	return r.Plan(ctx)
 }
 

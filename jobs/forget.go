@@ -100,6 +100,7 @@ func (e *Execution) findSubjects(ctx context.Context, job *JobState, who Subject
 	if err != nil {
 		return Forgotten{}, err
 	}
+	defer r.Source.Close()
 	if len(who.UserIDs)+len(who.AnonymousIDs) == 0 {
 		r.Select = &Selection{Conversations: make(map[string]bool)}
 		for _, id := range who.Conversations {

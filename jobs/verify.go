@@ -129,6 +129,7 @@ func ExecuteVerify(ctx context.Context, e Execution, export io.Writer) (Verifica
 		if err != nil {
 			return classify(err)
 		}
+		defer r.Source.Close()
 		return classify(r.verify(ctx, v))
 	})
 	return v.Verification, err
