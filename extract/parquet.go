@@ -48,6 +48,7 @@ type Parquet struct {
 	workers  int   // goroutines that read
 	pageRows int   // messages after which a page ends
 	single   int64 // bytes; a larger conversation is rejected
+	unpruned bool  // all row groups are read
 }
 
 // The pages and row groups of what is called Parquet have any size. A page is

@@ -173,3 +173,31 @@ func (f *openFile) refill(cursors []*cursor, left int64) (int64, error) {
 	}
 	return left, nil
 }
+
+// readColumn reads one of the mapped columns of a row group, until each returns
+// false.
+func (f *openFile) readColumn(group, slot int, each func(Value) bool) (err error) {
+	col := f.mapping.Columns[slot]
+	defer func() {
+		if err != nil {
+			err = f.fault(fmt.Errorf("row group %d: column %s: %w", group, col.Name, err))
+		}
+	}()
+	defer recoverTo(&err)
+	c, err := f.leafCursor(group, col.index)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	for left := f.groups[group]; left > 0; left -= int64(len(c.values)) {
+		if err := c.fill(); err != nil {
+			return err
+		}
+		for _, v := range c.values {
+			if !each(v) {
+				return nil
+			}
+		}
+	}
+	return nil
+}

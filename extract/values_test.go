@@ -63,6 +63,7 @@ func TestParquetValues(t *testing.T) {
 
 func TestParquetSample(t *testing.T) {
 	p := mustOpen(t, writeSpoken(t))
+	p.unpruned = true
 	whole := plain(transcripts(t, p, ""))
 	read := func(r *Reader, err error) (all []Transcript) {
 		t.Helper()

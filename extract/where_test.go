@@ -37,6 +37,7 @@ func TestWhere(t *testing.T) {
 	cfg.Conversations = []Set{{Files: []string{"c.parquet"}, Where: "not test", Fields: map[string]Field{"user_id": {}}}}
 	cfg.Agents = []Set{{Files: []string{"a.parquet"}, Where: `name != "bot"`}}
 	p := mustOpen(t, cfg)
+	p.unpruned = true
 	all := transcripts(t, p, "")
 	want := []string{
 		" filtered 2",
@@ -92,7 +93,7 @@ func TestFilteredAddUp(t *testing.T) {
 		cfg.Messages[0].Where = `role != "agent"`
 		cfg.Memory = rapid.SampledFrom([]int64{1 << 14, 1 << 24}).Draw(t, "memory")
 		p := mustOpen(t, cfg)
-		p.single = 1 << 30
+		p.single, p.unpruned = 1<<30, true
 		var kept []genRow
 		filtered := map[string]int{}
 		for _, r := range rows {
@@ -222,8 +223,8 @@ func TestPathColumns(t *testing.T) {
 	cfg.Messages[0].Where = `year == "2024"`
 	cfg.Messages[0].Fields = map[string]Field{"body": {Column: "brand", Default: ptr("none")}, "author_id": {Column: "year", Prefix: "y"}}
 	want := []string{
+		" filtered 1", // b's: its file is not read
 		"a  2024-03-01T00:00:00Z customer message y2024: A / B",
-		"b filtered 1",
 		"c  2024-03-01T00:00:00Z customer message y2024: none", // the file's own column role counts
 	}
 	if d := cmp.Diff(want, lines(transcripts(t, mustOpen(t, cfg), ""))); d != "" {

@@ -59,6 +59,9 @@ func (w *worker) unit(ctx context.Context, u unit) error {
 		w.open = open
 	}
 	w.group = u.group
+	if skip, err := w.skips(ctx); skip || err != nil {
+		return err
+	}
 	return w.open.readGroup(ctx, u.group, w.row, func(rows int64) {
 		if u.file.set == SetMessages {
 			w.read.Add(rows)
@@ -106,7 +109,7 @@ func (w *worker) element(row []Value, element int, unreadable *problem) error {
 	case unknown != nil:
 		return w.reject(m.reject(unknown, id, ""), p, row, element)
 	case !keep:
-		return w.filter(p)
+		return w.filter(p, 1)
 	case w.open.set == SetMessages:
 		return w.addMessage(row, element, p, bad)
 	}
@@ -203,10 +206,10 @@ func (w *worker) reject(r *Reject, p point, row []Value, element int) error {
 // written: rows of one conversation often lie together.
 const maxFiltered = 4096
 
-// filter counts a row of messages that where left out.
-func (w *worker) filter(p point) error {
+// filter counts rows that where left out.
+func (w *worker) filter(p point, rows int) error {
 	if w.touches && w.rejected[p.hash] {
-		w.touch(p, noTime) // it may have been what was rejected
+		w.touch(p, noTime) // one may have been what was rejected
 	}
 	if w.open.set != SetMessages || !w.takes(p) {
 		return nil
@@ -215,10 +218,10 @@ func (w *worker) filter(p point) error {
 		w.filtered = map[string]int{}
 	}
 	if n, ok := w.filtered[p.id]; ok {
-		w.filtered[p.id] = n + 1
+		w.filtered[p.id] = n + rows
 		return nil
 	}
-	w.filtered[strings.Clone(p.id)] = 1
+	w.filtered[strings.Clone(p.id)] = rows
 	if len(w.filtered) < maxFiltered {
 		return nil
 	}
