@@ -32,7 +32,11 @@ func CopyState(ctx context.Context, from, to StateRef, log *slog.Logger) (map[st
 		if copied, err = target.load(ctx, func(to rowSink) error { return source.dump(ctx, to) }); err != nil {
 			return err
 		}
-		return source.markMoved(ctx, leases, target.place)
+		if err := source.markMoved(ctx, leases, target.place); err != nil {
+			return &Error{Exit: ExitCode(err), Err: fmt.Errorf("mark %s as moved to %s, which has all of it: %w", source.place, target.place, err),
+				Try: "either let the job file name the new store and run nothing on the old one, or empty the new one and copy again"}
+		}
+		return nil
 	})
 	return copied, err
 }
@@ -118,15 +122,14 @@ func (s *State) markMoved(ctx context.Context, leases []*Lease, place string) er
 			return err
 		}
 		if n != len(leases) {
-			return &Error{Exit: ExitInterrupted, Err: errors.New("another job began to use the store while it was copied"),
-				Try: "empty the new store, and copy again"}
+			return &Error{Exit: ExitInterrupted, Err: errors.New("another job began to use it while it was copied")}
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO moved (place, moved_at) VALUES ($1, `+s.dialect.now+`)`, place)
 		return err
 	})
 }
 
-// Moved returns where the store's state is now, empty if it is here.
+// moved returns where the store's state is now, empty if it is here.
 func (s *State) moved(ctx context.Context) (place string, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT place FROM moved ORDER BY moved_at DESC LIMIT 1`).Scan(&place)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -226,7 +226,8 @@ func (l *loader) row(ctx context.Context, values []any) error {
 	for i, place := range l.keep {
 		value := values[place]
 		if l.to[i].Name == "job_id" {
-			id, known := l.jobs[value.(int64)]
+			old, _ := value.(int64)
+			id, known := l.jobs[old]
 			if !known {
 				return fmt.Errorf("a row of %s is of no job", l.name)
 			}
@@ -319,8 +320,8 @@ func (l *loader) job(ctx context.Context, values []any) error {
 		return err
 	}
 	if has > 0 {
-		return &Error{Exit: ExitDiffers, Err: fmt.Errorf("%s has state of job %s into %s already", l.store.place, name, label),
-			Try: "another store, or a new one: two states of one job cannot be put together"}
+		return &Error{Exit: ExitDiffers, Err: fmt.Errorf("%s has state of job %s into %s already: two states of one job cannot be put together", l.store.place, name, label),
+			Try: "another store, or a new one"}
 	}
 	var id int64
 	if err := l.tx.QueryRowContext(ctx, l.insert(1)+` RETURNING id`, written...).Scan(&id); err != nil {

@@ -291,10 +291,11 @@ func TestTroubleshooting(t *testing.T) {
 		t.Fatalf("%d messages in docs/troubleshooting.md", len(quotes))
 	}
 	jobFiles := readAll(t, filepath.Join("..", "..", "jobs", "testdata", "spec", "*.err"))
+	scripts := readAll(t, filepath.Join("testdata", "script", "*.txtar"))
 	mistakes := strings.Split(readAll(t, filepath.Join(errorGoldens, "*.golden")), "\n== ")
 	for _, quote := range quotes {
-		if !strings.Contains(jobFiles+strings.Join(mistakes, "\n"), quote) {
-			t.Errorf("no golden file has the message %q", quote)
+		if !strings.Contains(jobFiles+scripts+strings.Join(mistakes, "\n"), quote) {
+			t.Errorf("no golden file and no script has the message %q", quote)
 		}
 	}
 	for _, m := range mistakes {

@@ -14,7 +14,7 @@ import (
 
 func (a *app) forgetCommand() *cobra.Command {
 	var who jobs.Subjects
-	var yes bool
+	var yes, slow bool
 	var output string
 	c := &cobra.Command{
 		Use:   "forget JOB.yaml",
@@ -36,7 +36,7 @@ func (a *app) forgetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = jobs.ExecuteForget(c.Context(), jobs.Execution{Spec: spec, Log: a.log}, who, func(f jobs.Forgotten) error {
+			err = jobs.ExecuteForget(c.Context(), jobs.Execution{Spec: spec, Log: a.log, AllowSlow: slow}, who, func(f jobs.Forgotten) error {
 				return a.forget(spec, who, f, output, yes)
 			})
 			if err == nil && output == outputTable {
@@ -50,6 +50,7 @@ func (a *app) forgetCommand() *cobra.Command {
 	flags.StringArrayVar(&who.AnonymousIDs, "anonymous-id", nil, "the customer with this anonymous `id` (may be repeated)")
 	flags.StringArrayVar(&who.Conversations, "conversation", nil, "the conversation with this `id`, when its customer has none (may be repeated)")
 	flags.BoolVar(&yes, "yes", false, "do not ask")
+	flags.BoolVar(&slow, "allow-slow", false, "read from Postgres also where an index is missing")
 	outputFlag(c, &output)
 	return c
 }

@@ -61,8 +61,12 @@ func (a *app) stateStatus() *cobra.Command {
 }
 
 func (a *app) printState(output string, r stateRecord) error {
+	size := "-" // of another schema, or of no store
+	if r.Bytes > 0 {
+		size = humanize.Bytes(uint64(r.Bytes))
+	}
 	err := a.print(output, r, table.Row{"store", "schema", "program", "status", "size"},
-		[]table.Row{{r.Store, r.Schema, r.Program, r.Status, humanize.Bytes(uint64(r.Bytes))}})
+		[]table.Row{{r.Store, r.Schema, r.Program, r.Status, size}})
 	if err != nil || output != outputTable || len(r.Jobs) == 0 {
 		return err
 	}
