@@ -60,19 +60,8 @@ const minPageLimit = 128 << 20
 // error joins [MappingError]s and [FileError]s; a bucket that cannot be reached
 // for a while is a [SourceUnavailable].
 func OpenParquet(ctx context.Context, cfg ParquetConfig) (_ *Parquet, err error) {
-	if cfg.Memory <= 0 {
-		cfg.Memory = defaultMemory
-	}
-	if cfg.Tmp == "" {
-		cfg.Tmp = os.TempDir()
-	} else if !filepath.IsAbs(cfg.Tmp) {
-		cfg.Tmp = filepath.Join(cfg.Dir, cfg.Tmp)
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: largestConversation(cfg.Memory)}
-	p.buckets = newBuckets(cfg.Memory, cfg.policy, cfg.Log)
+	p := newParquet(cfg)
+	cfg = p.cfg
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -99,6 +88,24 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (_ *Parquet, err error)
 		}
 	}
 	return p, ctx.Err()
+}
+
+// newParquet returns a source of which no set has been opened.
+func newParquet(cfg ParquetConfig) *Parquet {
+	if cfg.Memory <= 0 {
+		cfg.Memory = defaultMemory
+	}
+	if cfg.Tmp == "" {
+		cfg.Tmp = os.TempDir()
+	} else if !filepath.IsAbs(cfg.Tmp) {
+		cfg.Tmp = filepath.Join(cfg.Dir, cfg.Tmp)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: largestConversation(cfg.Memory)}
+	p.buckets = newBuckets(cfg.Memory, cfg.policy, cfg.Log)
+	return p
 }
 
 // Close ends the connections to buckets. Readers must have been closed.

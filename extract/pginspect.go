@@ -20,7 +20,7 @@ type PostgresServer struct {
 // beyond reading.
 func (p *Postgres) Server(ctx context.Context) (s PostgresServer, err error) {
 	err = p.inspect(ctx, func(tx *pgTransaction) error {
-		err := tx.QueryRow(ctx, `SELECT current_setting('server_version'), current_database(), current_user,
+		err := tx.QueryRow(ctx, `SELECT split_part(current_setting('server_version'), ' ', 1), current_database(), current_user,
 			coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user), false)`).Scan(&s.Version, &s.Database, &s.Role, &s.Superuser)
 		if err != nil {
 			return err

@@ -145,3 +145,34 @@ func TestLocalTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestInspectPostgres: tables, their columns, and what lies in jsonb.
+func TestInspectPostgres(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgExec(t, dsn, `CREATE TABLE conversation_parts (id bigint, conversation_id text, created_at timestamptz, body text, part_type text, author jsonb)`,
+		`INSERT INTO conversation_parts SELECT i, 'c' || i % 9, timestamptz '2024-01-01' + i * interval '1 minute', 'This is part ' || i, 'comment',
+			jsonb_build_object('type', CASE i % 2 WHEN 0 THEN 'user' ELSE 'admin' END, 'id', 'p' || i % 2) FROM generate_series(1, 90) i`,
+		`CREATE TABLE tags (id int, name text)`)
+	tables, err := PostgresTables(t.Context(), PostgresConfig{DSN: dsn})
+	if err != nil || len(tables) != 2 {
+		t.Fatalf("tables %+v, %v", tables, err)
+	}
+	best, _ := ProposeTable(tables)
+	if best != "conversation_parts" {
+		t.Fatalf("the likeliest table is %q", best)
+	}
+	table, err := InspectPostgres(t.Context(), PostgresConfig{DSN: dsn}, Set{Table: best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := ProposeMessages(table)
+	wantMapping(t, p, "conversation_id: conversation_id", "message_id: id", "sent_at: created_at", "role: author.type", "kind: part_type",
+		"author_id: author.id", "body: body", "user_id: author.id")
+	source := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{Table: best, Fields: p.Set()}}})
+	if all := pgPages(t, pgFull(source), ""); len(all) != 9 {
+		t.Errorf("the proposal reads %d conversations", len(all))
+	}
+	if _, err := InspectPostgres(t.Context(), PostgresConfig{DSN: dsn}, Set{Table: "nowhere"}); err == nil {
+		t.Error("a table that does not exist was looked at")
+	}
+}

@@ -64,6 +64,19 @@ var zeroDay = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 // If the database cannot be reached for now it is a [SourceUnavailable], if it
 // never can be a [ConnectionError]. The source has to be closed.
 func OpenPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
+	p, err := connectPostgres(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.open(ctx); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// connectPostgres connects to a database of which no set has been opened.
+func connectPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	cfg.setDefaults()
 	pool, err := newPool(ctx, cfg.DSN, logger(cfg.Log))
 	if err != nil {
@@ -71,12 +84,12 @@ func OpenPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	}
 	cfg.DSN = ""
 	p := &Postgres{
-		cfg: cfg, pool: pool, log: logger(cfg.Log),
+		cfg: cfg, pool: pool, log: logger(cfg.Log), tables: lookups{},
 		policy: defaultRetry, slowRows: defaultSlowRows, maxStray: maxStrays,
 	}
-	if err := p.open(ctx); err != nil {
+	if err := p.fault(ConnectFault(p.pool.Ping(ctx))); err != nil {
 		p.Close()
-		return nil, err
+		return nil, fmt.Errorf("connect to Postgres: %w", err)
 	}
 	return p, nil
 }
@@ -100,10 +113,6 @@ func (cfg *PostgresConfig) setDefaults() {
 }
 
 func (p *Postgres) open(ctx context.Context) (err error) {
-	if err := p.fault(ConnectFault(p.pool.Ping(ctx))); err != nil {
-		return fmt.Errorf("connect to Postgres: %w", err)
-	}
-	p.tables = lookups{}
 	o := pgOpener{Postgres: p, latest: latestAt(p.cfg.Now()), lookups: p.tables}
 	pending, err := o.openLookups(ctx, p.cfg.Lookups)
 	if err != nil {

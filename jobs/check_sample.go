@@ -122,7 +122,7 @@ func (c *checker) readSample(ctx context.Context) (*checkSample, error) {
 var markup = regexp.MustCompile(`(?i)<(p|br|div|span|a|b|strong|ul|ol|li|img)(\s[^<>]*)?/?>`)
 
 func (s *checkSample) add(c *transform.Conversation) {
-	if c.Rejected != transform.Held {
+	if len(c.Events) > 0 || c.Rejected == transform.NoIdentity {
 		s.judged++
 	}
 	if c.Rejected == transform.NoIdentity {

@@ -61,3 +61,6 @@ func classify(err error) error {
 	}
 	return err
 }
+
+// Classify gives errors of sources their exit code and what to try.
+func Classify(err error) error { return classify(err) }

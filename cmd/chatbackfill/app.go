@@ -71,7 +71,7 @@ func (a *app) root() *cobra.Command {
 		return usageError(err, c.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		a.checkCommand(), a.previewCommand(),
+		a.initCommand(), a.checkCommand(), a.previewCommand(),
 		a.runCommand(), a.scheduleCommand(), a.statusCommand(), a.runsCommand(),
 		a.acceptCommand(), a.rejectsCommand(), a.verifyCommand(), a.resetCommand(), a.forgetCommand(), a.stateCommand(),
 		a.showCommand(), a.presetsCommand(), a.schemaCommand(), a.sampleCommand(), a.versionCommand(),
@@ -116,8 +116,8 @@ func (a *app) colorful(w io.Writer) bool {
 	return isTerminal(w) && !refused
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -78,6 +78,7 @@ type checkPrinter struct {
 	all      []jobs.CheckFinding
 	quiet    bool // they are printed together at the end
 	width    int
+	indent   int // of values; 0: below the text of a finding
 	colorful bool
 }
 
@@ -134,7 +135,11 @@ func (p *checkPrinter) text(s, further string) {
 const shownValues = 12
 
 func (p *checkPrinter) values(f *jobs.CheckFinding) {
-	left := 0
+	left, indent := 0, p.indent
+	if indent == 0 {
+		indent = checkIndent - 2
+	}
+	before := strings.Repeat(" ", indent)
 	for i, v := range f.Values {
 		means := v.Means
 		if v.Rejected > 0 {
@@ -146,10 +151,10 @@ func (p *checkPrinter) values(f *jobs.CheckFinding) {
 			means = "not needed"
 		}
 		value := harmless(v.Value)
-		fmt.Fprintf(p.out, "%s%12s  %s → %s\n", strings.Repeat(" ", checkIndent-2), humanize.Comma(v.Rows), value, means)
+		fmt.Fprintf(p.out, "%s%12s  %s → %s\n", before, humanize.Comma(v.Rows), value, means)
 	}
 	if left > 0 {
-		fmt.Fprintf(p.out, "%s%12s  further values\n", strings.Repeat(" ", checkIndent-2), humanize.Comma(int64(left)))
+		fmt.Fprintf(p.out, "%s%12s  further values\n", before, humanize.Comma(int64(left)))
 	}
 }
 
