@@ -30,6 +30,9 @@ func programs() (string, error) {
 func findPrograms() string {
 	var dirs []string
 	if initdb, err := exec.LookPath("initdb"); err == nil {
+		if target, err := filepath.EvalSymlinks(initdb); err == nil {
+			initdb = target // beside which the other programs are
+		}
 		dirs = append(dirs, filepath.Dir(initdb))
 	}
 	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is well formed

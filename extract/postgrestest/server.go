@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,6 +67,14 @@ func (s *Server) log() string  { return filepath.Join(s.dir, "log") }
 
 // newServer makes a cluster and starts it with further settings.
 func newServer(settings ...string) (*Server, error) {
+	return makeServer(settings, func(s *Server) *exec.Cmd {
+		return s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "postgres",
+			"-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	})
+}
+
+// makeServer starts a cluster whose files a command has made.
+func makeServer(settings []string, files func(s *Server) *exec.Cmd) (*Server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -75,7 +84,7 @@ func newServer(settings ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, bin: bin}
-	if err := s.create(settings); err != nil {
+	if err := s.create(settings, files); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
@@ -91,13 +100,11 @@ func shortTemp() string {
 	return "/tmp"
 }
 
-func (s *Server) create(settings []string) error {
+func (s *Server) create(settings []string, files func(s *Server) *exec.Cmd) error {
 	if err := giveAway(s.dir); err != nil {
 		return err
 	}
-	initdb := s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "postgres",
-		"-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	if out, err := initdb.CombinedOutput(); err != nil {
+	if out, err := files(s).CombinedOutput(); err != nil {
 		return fmt.Errorf("make a Postgres cluster in %s: %w: %s", s.dir, err, out)
 	}
 	if err := s.keepWatch(); err != nil {
