@@ -53,15 +53,18 @@ func Presets() []Preset {
 // version.
 func FindPreset(name string) (Preset, error) {
 	var names []string
-	for _, p := range slices.Backward(Presets()) {
+	var found Preset
+	for _, p := range Presets() {
 		short, _, _ := strings.Cut(p.Name, "@")
-		if name == p.Name || name == short {
-			return p, nil
+		if name == p.Name || name == short && len(p.Name) >= len(found.Name) { // version 10 is after 9
+			found = p
 		}
 		names = append(names, short)
 	}
-	slices.Sort(names)
-	return Preset{}, &Error{Exit: ExitUsage, Err: fmt.Errorf("there is no preset %s", quoted(name)), Try: didYouMean(name, slices.Compact(names))}
+	if found.Name == "" {
+		return Preset{}, &Error{Exit: ExitUsage, Err: fmt.Errorf("there is no preset %s", quoted(name)), Try: didYouMean(name, slices.Compact(names))}
+	}
+	return found, nil
 }
 
 // JobSource is the source of a job file that uses the preset, as YAML. What a

@@ -3,7 +3,6 @@ package jobs
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -146,12 +145,11 @@ func (p places) drop(keys ...string) {
 // file that they are in.
 func (d *specDecoder) take(path string) places {
 	taken := places{}
-	for _, key := range slices.Collect(maps.Keys(d.given)) {
+	for key, at := range d.given {
 		rest, ok := strings.CutPrefix(key, path)
 		if !ok || rest != "" && rest[0] != '.' && rest[0] != '[' {
 			continue
 		}
-		at := d.given[key]
 		if at.in == nil {
 			at.in = &d.specMistakes
 		}

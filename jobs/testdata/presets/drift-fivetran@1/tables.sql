@@ -4,6 +4,7 @@ CREATE TABLE conversation (id bigint PRIMARY KEY, contact_id bigint, inbox_id bi
 CREATE TABLE conversation_message (id text, conversation_id bigint, org_id bigint, author_id bigint, author_type text, is_author_bot boolean, type text,
   body text, created_at timestamptz, edited_message_id text, edit_type text, _fivetran_synced timestamptz);
 CREATE INDEX ON conversation_message (conversation_id);
+CREATE INDEX ON conversation_message (edited_message_id) WHERE type = 'edit';
 
 INSERT INTO conversation VALUES (1, 901, 5, 'closed', '2025-03-01 09:00Z', '2025-03-01 09:30Z', '2025-03-02'), (2, 902, 5, 'open', '2025-03-02 09:00Z', '2025-03-02 09:00Z', '2025-03-03');
 INSERT INTO conversation_message VALUES
