@@ -97,6 +97,9 @@ func (s *State) jobs(ctx context.Context) ([]*JobState, error) {
 // load calls write with what writes rows into the store, and commits them if all
 // have arrived. It returns their number by table.
 func (s *State) load(ctx context.Context, write func(to rowSink) error) (map[string]int64, error) {
+	if err := s.checkMoved(ctx); err != nil {
+		return nil, err
+	}
 	l := &loader{store: s, jobs: make(map[int64]int64), read: make(map[string]int64)}
 	err := s.transact(ctx, func(tx *sql.Tx) error {
 		l.tx = tx

@@ -122,6 +122,9 @@ func TestCopyState(t *testing.T) {
 		if ExitCode(err) != ExitDiffers || !strings.Contains(err.Error(), "was moved to") {
 			t.Errorf("copied a second time: %v", err)
 		}
+		if _, err := CopyState(t.Context(), to, from, quiet); ExitCode(err) != ExitDiffers {
+			t.Errorf("copied into a store that was moved: %v", err)
+		}
 		size, err := from.Size(t.Context())
 		if err != nil || size.Moved == "" || len(size.Jobs) != 2 || size.Bytes == 0 || size.Jobs[0].Events != 3 {
 			t.Errorf("size of the old store %+v, %v", size, err)

@@ -3,6 +3,7 @@ package jobs
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"os"
@@ -370,6 +371,44 @@ func TestStoryOfADeletionRequest(t *testing.T) {
 				t.Fatalf("event %s of %s was sent under another label", id, user)
 			}
 		}
+	})
+}
+
+// TestStoryOfASuppressFile: a customer who is added to the job's file between a
+// run that was interrupted and the one that resumes it is left out by that.
+func TestStoryOfASuppressFile(t *testing.T) {
+	want := wantEvents(t)
+	ids, _ := customers(t, want)
+	inBothStores(t, func(t *testing.T, d *delivery) {
+		file := filepath.Join(d.dir, "suppress.txt")
+		write := func(lines ...string) {
+			if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		listed := func(s *Spec) { s.Conversation.Suppress = file }
+		write()
+		d.mustRun(listed, func(e *Execution) { e.Limit = chats / 2 })
+		before := events(d.server)
+		var late []string // users of whom nothing was sent so far
+		for _, user := range slices.Sorted(maps.Keys(ids)) {
+			if !slices.ContainsFunc(ids[user], func(id string) bool { return before[id] != "" }) {
+				late = append(late, user)
+			}
+		}
+		if len(late) < 2 {
+			t.Fatalf("%d users come in the second half", len(late))
+		}
+		hash := subjectOf(late[1])
+		write(late[0], "sha256:"+hex.EncodeToString(hash[:]))
+		d.mustRun(listed)
+		left := maps.Clone(want)
+		for _, user := range late[:2] {
+			for _, id := range ids[user] {
+				delete(left, id)
+			}
+		}
+		d.checkOnce(left)
 	})
 }
 
