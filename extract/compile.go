@@ -87,12 +87,12 @@ func (c *compiler) nested(t table, m *Mapping) (boundTable, bool) {
 	bound := boundTable{row: &t}
 	bound.name = t.name
 	bound.find = func(string) (Column, bool) { return Column{}, false }
-	m.list = &nesting{name: c.list, slot: slotNone}
+	m.list = &nesting{name: c.list, slot: slotNone, inner: slotNone}
 	list, ok := t.resolve(c.list)
 	if !ok {
-		return bound, false
+		return c.nestedTwice(bound, m)
 	}
-	elements, ok := t.elements(list)
+	elements, ok := t.elements(list, elementBase)
 	if !ok || list.constant != nil {
 		c.fail("nested", t.name, fmt.Sprintf("column %s is of type %s, no list of structs or JSON", list.Name, list.Declared), "name the list that holds the messages")
 		return bound, false
@@ -100,6 +100,32 @@ func (c *compiler) nested(t table, m *Mapping) (boundTable, bool) {
 	bound.table = elements
 	m.list.slot = m.slot(list)
 	return bound, true
+}
+
+// nestedTwice is nested of a path that leads through one list to another that
+// lies in its elements.
+func (c *compiler) nestedTwice(bound boundTable, m *Mapping) (boundTable, bool) {
+	name, steps, ok := splitPath(c.list)
+	for n := len(steps) - 1; ok && n >= 0; n-- {
+		list, found := bound.row.resolve(pathText(append([]jsonStep{{key: name}}, steps[:n]...)))
+		if !found || list.shape == nil || list.shape.elem == nil {
+			continue
+		}
+		outer, isTable := bound.row.elements(list, outerBase)
+		inner, found := outer.resolve(pathText(steps[n:]))
+		if !isTable || !found {
+			break
+		}
+		elements, isTable := outer.elements(inner, elementBase)
+		if !isTable {
+			c.fail("nested", bound.name, fmt.Sprintf("%s is of type %s, no list of structs or JSON", c.list, inner.Declared), "name the list that holds the messages")
+			break
+		}
+		bound.table, bound.outer = elements, &outer
+		m.list.slot, m.list.inner = m.slot(list), m.slot(inner)
+		return bound, true
+	}
+	return bound, false
 }
 
 func (c *compiler) fail(field, file, problem, try string) {

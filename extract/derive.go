@@ -7,7 +7,7 @@ import "strings"
 type derived struct {
 	name  string
 	as    Type
-	slot  int // of what it lies in; slotElement: in the element of a nested set
+	slot  int // of what it lies in; slotElement, slotOuter: in an element of a nested set
 	steps []jsonStep
 }
 
@@ -17,7 +17,8 @@ const (
 	slotNone     = -1
 	slotConstant = -2
 	slotElement  = -3
-	slotDerived  = -4 // and below: the values in [Scratch.derived]
+	slotOuter    = -4
+	slotDerived  = -5 // and below: the values in [Scratch.derived]
 )
 
 // raw returns the value of a slot of the row that was opened.
@@ -36,8 +37,13 @@ func (m *Mapping) slot(col Column) int {
 	if col.base == nil {
 		return m.columnSlot(col)
 	}
-	slot := slotElement
-	if col.base != elementBase {
+	slot := 0
+	switch col.base {
+	case elementBase:
+		slot = slotElement
+	case outerBase:
+		slot = slotOuter
+	default:
 		slot = m.columnSlot(*col.base)
 	}
 	path := pathText(col.steps)
@@ -65,7 +71,10 @@ func (m *Mapping) columnSlot(col Column) int {
 func (m *Mapping) plant() {
 	for i, d := range m.derived {
 		tree := &m.element
-		if d.slot != slotElement {
+		switch {
+		case d.slot == slotOuter:
+			tree = &m.outer
+		case d.slot != slotElement:
 			tree = m.treeOf(d.slot)
 		}
 		tree.add(d.steps, target{i, d.as})
@@ -129,28 +138,41 @@ func (m *Mapping) unfold(row []Value, s *Scratch, each elementFunc) error {
 	if m.list == nil {
 		return each(row, -1, nil)
 	}
-	v := s.raw(row, m.list.slot)
+	number := 0
+	if m.list.inner == slotNone {
+		return m.elements(row, m.list.slot, slotElement, &number, s, func(n int, bad *problem) error { return each(row, n, bad) })
+	}
+	// Elements are numbered through the row, whatever list they are in.
+	lists := 0
+	return m.elements(row, m.list.slot, slotOuter, &lists, s, func(_ int, bad *problem) error {
+		if bad != nil {
+			return each(row, -1, bad)
+		}
+		return m.elements(row, m.list.inner, slotElement, &number, s, func(n int, bad *problem) error { return each(row, n, bad) })
+	})
+}
+
+// elements opens every element of the list in a slot, as those of slotElement or
+// slotOuter, and calls each with its number, or with -1 and why there are none.
+func (m *Mapping) elements(row []Value, slot, as int, number *int, s *Scratch, each func(number int, bad *problem) error) error {
+	v := s.raw(row, slot)
 	if v.Type == TypeNull || v.Type == TypeText && strings.TrimSpace(v.Str) == "" {
 		return nil
 	}
-	text, ok := jsonOf(v, s)
+	list, ok := jsonOf(v, s)
 	switch {
 	case !ok:
-		return each(row, -1, &problem{BadValue, m.list.name + ": the text is no JSON"})
-	case text == "null":
+		return each(-1, &problem{BadValue, m.list.name + ": the text is no JSON"})
+	case list == "null":
 		return nil
-	case text[0] != '[':
-		return each(row, -1, &problem{BadValue, m.list.name + ": the JSON is no list"})
+	case list[0] != '[':
+		return each(-1, &problem{BadValue, m.list.name + ": the JSON is no list"})
 	}
-	return m.elements(row, text, s, each)
-}
-
-func (m *Mapping) elements(row []Value, list string, s *Scratch, each elementFunc) error {
 	at, more := nextItem(list, 1)
-	for i := 0; more; i++ {
+	for ; more; *number++ {
 		end := skipValue(list, at)
-		bad := m.openElement(list[at:end], s)
-		if err := each(row, i, bad); err != nil {
+		bad := m.openElement(list[at:end], as, s)
+		if err := each(*number, bad); err != nil {
 			return err
 		}
 		at, more = nextItem(list, end)
@@ -159,9 +181,9 @@ func (m *Mapping) elements(row []Value, list string, s *Scratch, each elementFun
 }
 
 // openElement finds the derived values of an element.
-func (m *Mapping) openElement(text string, s *Scratch) *problem {
+func (m *Mapping) openElement(text string, as int, s *Scratch) *problem {
 	for i := range m.derived {
-		if m.derived[i].slot == slotElement {
+		if m.derived[i].slot == as {
 			s.derived[i] = Value{}
 		}
 	}
@@ -171,14 +193,19 @@ func (m *Mapping) openElement(text string, s *Scratch) *problem {
 	if text == "" || text[0] != '{' {
 		return &problem{BadValue, m.list.name + ": the element is no object"}
 	}
-	m.element.read(text, 0, s)
+	if as == slotOuter {
+		m.outer.read(text, 0, s)
+	} else {
+		m.element.read(text, 0, s)
+	}
 	return nil
 }
 
 // nesting is the list whose elements are a set's rows.
 type nesting struct {
-	name string
-	slot int
+	name  string
+	slot  int
+	inner int // the slot of a list in each element, whose elements are the rows; slotNone: there is none
 }
 
 // pathTree holds paths by their steps, so that one look at a JSON text finds

@@ -131,7 +131,7 @@ func FuzzJSONPath(f *testing.F) {
 		if got := shownJSON(t, v); got != want && !duplicateKeys(text) {
 			t.Errorf("%q at %s = %s, want %s", text, path, got, want)
 		}
-		list := &Mapping{whole: map[int]bool{}, list: &nesting{name: "l", slot: 0}}
+		list := &Mapping{whole: map[int]bool{}, list: &nesting{name: "l", slot: 0, inner: slotNone}}
 		n := 0
 		if err := list.unfold([]Value{textValue(text)}, &Scratch{}, func([]Value, int, *problem) error { n++; return nil }); err != nil {
 			t.Fatal(err)

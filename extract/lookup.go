@@ -146,7 +146,7 @@ func newLookupTable(name string, l Lookup, tables []table, limit int64) *lookupT
 	t := &lookupTable{name: name, used: map[string]bool{}, rows: map[string]map[string]any{}, limit: limit}
 	for _, from := range tables {
 		if list, ok := from.resolve(l.Nested); ok {
-			from, ok = from.elements(list)
+			from, ok = from.elements(list, elementBase)
 			t.open = t.open || ok && from.columns == nil
 		}
 		for _, col := range from.columns {

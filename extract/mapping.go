@@ -24,7 +24,8 @@ type Mapping struct {
 
 	derived []derived
 	trees   []*rooted // by which derived values are found in the row
-	element pathTree  // and in the element
+	element pathTree  // in the element
+	outer   pathTree  // and in the one that its list lies in
 	list    *nesting  // nil: a row is a row
 	where   *expression
 	whole   map[int]bool // slots of lists and structs of which everything is needed
@@ -360,20 +361,24 @@ func (m *Mapping) payload(row []Value) string {
 // has what is mapped of the element.
 func (m *Mapping) payloadOf(row []Value, s *Scratch) string {
 	object := make(map[string]json.RawMessage, len(row))
-	add := func(name string, v Value, ofElement bool) {
-		if m.list != nil && !ofElement {
+	add := func(name string, v Value, slot int) {
+		switch {
+		case m.list == nil || slot == slotElement:
+		case slot == slotOuter:
+			name = outerName + "." + name
+		default:
 			name = rowName + "." + name
 		}
 		object[name] = appendJSON(nil, validText(v))
 	}
 	for i, v := range row {
-		if m.Columns[i].shape == nil && (m.list == nil || i != m.list.slot) || m.whole[i] {
-			add(m.Columns[i].Name, v, false)
+		if m.Columns[i].shape == nil && !m.isList(i) || m.whole[i] {
+			add(m.Columns[i].Name, v, i)
 		}
 	}
 	for i, d := range m.derived {
-		if m.list == nil || slotDerived-i != m.list.slot {
-			add(d.name, s.derived[i], d.slot == slotElement)
+		if !m.isList(slotDerived - i) {
+			add(d.name, s.derived[i], d.slot)
 		}
 	}
 	out, err := json.Marshal(object)
@@ -381,6 +386,11 @@ func (m *Mapping) payloadOf(row []Value, s *Scratch) string {
 		return "{}" // what claims to be a number is none
 	}
 	return string(out)
+}
+
+// isList reports whether a slot holds a list whose elements are the set's rows.
+func (m *Mapping) isList(slot int) bool {
+	return m.list != nil && (slot == m.list.slot || slot == m.list.inner)
 }
 
 // validText is v with U+FFFD for what is no valid UTF-8.

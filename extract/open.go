@@ -199,13 +199,29 @@ func (m *Mapping) wantElements(list *shape, want func(*shape, []jsonStep), wante
 	case list.elem == nil: // JSON text
 		want(list, nil)
 		return
+	case m.list.inner == slotNone:
+		m.wantIn(list, slotElement, want, wanted)
+		return
 	}
-	for _, d := range m.derived {
-		if d.slot == slotElement {
+	m.wantIn(list, slotOuter, want, wanted)
+	inner, _ := list.elem.at(m.derived[slotDerived-m.list.inner].steps)
+	if inner.elem == nil {
+		want(inner, nil)
+		return
+	}
+	m.wantIn(inner, slotElement, want, wanted)
+}
+
+// wantIn wants what is derived from the elements of a list. They count all the
+// same if nothing is.
+func (m *Mapping) wantIn(list *shape, slot int, want func(*shape, []jsonStep), wanted map[int]bool) {
+	before := len(wanted)
+	for i, d := range m.derived {
+		if d.slot == slot && !m.isList(slotDerived-i) {
 			want(list.elem, d.steps)
 		}
 	}
-	if len(wanted) == 0 { // the elements count all the same
+	if len(wanted) == before {
 		wanted[list.leaves(nil)[0]] = true
 	}
 }

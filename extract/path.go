@@ -69,23 +69,27 @@ func pathText(steps []jsonStep) string {
 	return b.String()
 }
 
-// elementBase is the base of the columns of a nested set's elements.
-var elementBase = &Column{Name: "element"}
+// The bases of the columns of a nested set's elements, and of the elements that
+// their lists lie in.
+var (
+	elementBase = &Column{Name: "element"}
+	outerBase   = &Column{Name: "outer element"}
+)
 
 // elements is the table whose rows are the elements of a list: of structs, or
 // of objects in a JSON text, which may have any columns.
-func (t *table) elements(list Column) (table, bool) {
+func (t *table) elements(list Column, base *Column) (table, bool) {
 	e := table{name: list.Name + " of " + t.name}
 	switch {
 	case list.shape != nil && list.shape.elem != nil && list.shape.elem.isStruct():
 		elem := list.shape.elem
-		e.columns = elem.columns(elementBase, nil)
+		e.columns = elem.columns(base, nil)
 		e.find = findColumn(e.columns)
 	case list.Type == TypeText || list.Type == TypeAny || list.shape != nil && list.shape.elem != nil && list.shape.elem.typ == TypeText:
 		e.find = func(path string) (Column, bool) {
 			name, steps, ok := splitPath(path)
 			steps = append([]jsonStep{{key: name}}, steps...)
-			return Column{Name: path, Type: TypeAny, Declared: "JSON", base: elementBase, steps: steps}, ok
+			return Column{Name: path, Type: TypeAny, Declared: "JSON", base: base, steps: steps}, ok
 		}
 	default:
 		return table{}, false

@@ -28,16 +28,26 @@ type table struct {
 // the elements of one of its lists, with the row as row.
 type boundTable struct {
 	table
-	row *table // nil: not nested
+	row   *table // nil: not nested
+	outer *table // the elements around, of a list in the elements of another; nil: the row is
 }
 
-// rowName is what the row of an element is called.
-const rowName = "row"
+// What is around an element is called by these names: the row, and the element
+// of the outer list if its list lies in one.
+const (
+	rowName   = "row"
+	outerName = "outer"
+)
 
 func (t *boundTable) resolve(path string) (Column, bool) {
 	if t.row != nil {
 		if name, ok := strings.CutPrefix(path, rowName+"."); ok {
 			return t.row.resolve(name)
+		}
+	}
+	if t.outer != nil {
+		if name, ok := strings.CutPrefix(path, outerName+"."); ok {
+			return t.outer.resolve(name)
 		}
 	}
 	return t.table.resolve(path)
@@ -46,6 +56,11 @@ func (t *boundTable) resolve(path string) (Column, bool) {
 func (t *boundTable) columnNames() (names []string) {
 	for _, col := range t.columns {
 		names = append(names, col.Name)
+	}
+	if t.outer != nil {
+		for _, col := range t.outer.columns {
+			names = append(names, outerName+"."+col.Name)
+		}
 	}
 	if t.row != nil {
 		for _, col := range t.row.columns {
