@@ -366,3 +366,72 @@ func TestPostgresUpdatedWhileReading(t *testing.T) {
 	}
 	checkMany(t, all, conversations)
 }
+
+// TestPostgresSchemaStays reads on over changes that leave what is read as it
+// was.
+func TestPostgresSchemaStays(t *testing.T) {
+	dsn := postgrestest.New(t)
+	const conversations = 10
+	pgMany(t, dsn, conversations)
+	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 2})
+	r, err := pgFull(p).Transcripts(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	changes := []string{
+		`ALTER TABLE messages ADD COLUMN first text DEFAULT 'x'`, `VACUUM FULL messages`,
+		`CREATE TABLE other AS SELECT 'y' AS body, * FROM (SELECT author_id, role, changed_at, sent_at, message_id, conversation_id FROM messages) AS m`,
+		`BEGIN; ALTER TABLE messages RENAME TO old; ALTER TABLE other RENAME TO messages; COMMIT`, // its columns in another order
+	}
+	var all []Transcript
+	for n := 0; ; n++ {
+		page, err := r.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.Transcripts...)
+		if n < len(changes) {
+			pgExec(t, dsn, changes[n])
+		}
+	}
+	checkMany(t, all, conversations)
+	if last := all[len(all)-1].Messages[0]; last.Body != "y" || last.Author.ID != "7" {
+		t.Errorf("got %+v", last)
+	}
+}
+
+// TestPostgresHoldsNothing: between pages there is no transaction, so that
+// nothing keeps the server from cleaning up.
+func TestPostgresHoldsNothing(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgMany(t, dsn, 10)
+	for _, set := range []Set{{Table: "messages"}, {Query: "TABLE messages"}} {
+		r, err := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 3})).Transcripts(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		for range 3 {
+			if _, err := r.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var ours, open int
+			if err := conn.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE state <> 'idle' OR backend_xmin IS NOT NULL) FROM pg_stat_activity
+				WHERE datname = current_database() AND application_name = 'chatbackfill'`).Scan(&ours, &open); err != nil {
+				t.Fatal(err)
+			}
+			if ours == 0 || open > 0 {
+				t.Errorf("%d of %d connections hold something", open, ours)
+			}
+		}
+	}
+}

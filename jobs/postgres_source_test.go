@@ -303,3 +303,31 @@ func TestPostgresShardsOneAfterTheOther(t *testing.T) {
 		})
 	}
 }
+
+// TestPostgresNothingNew: runs that find nothing keep what was reached, be the
+// table empty or not.
+func TestPostgresNothingNew(t *testing.T) {
+	c := newChatTable(t)
+	for range 3 {
+		if s := c.run(); s.Tally.RowCount() != 0 || len(s.Sent) != 0 {
+			t.Fatalf("an empty table gave %+v", s.Tally)
+		}
+	}
+	rows := madeUpRows(5)
+	for _, row := range rows {
+		c.insert(row, time.Now())
+	}
+	if s := c.run(); len(s.Sent) == 0 {
+		t.Fatal("nothing was sent of the first rows")
+	}
+	for range 20 {
+		if s := c.run(); len(s.Sent) != 0 {
+			t.Fatalf("sent again: %v", s.Sent)
+		}
+	}
+	body := "late"
+	c.insert(arrivedRow{Conversation: "c-1", ID: "new", SentAt: time.Now().Add(-time.Second).UnixMilli(), Role: "customer", Kind: "message", Author: "u1", Body: &body}, time.Now())
+	if s := c.run(); s.Tally.Conversations == 0 || len(s.Sent) == 0 {
+		t.Errorf("a new row was not seen: %+v", s.Tally)
+	}
+}
