@@ -289,6 +289,9 @@ func (p *proposer) conversationScore(c *profile) int {
 		return 0
 	}
 	score := named(c, conversationNames)
+	if score < 85 && c.distinct*10 > c.filled*9 {
+		return 0 // some rows are there twice, no more
+	}
 	if c.distinct > 3 && c.filled*10 >= c.distinct*13 {
 		score += 30 + 20*p.mixed(c)/100
 	}

@@ -133,7 +133,8 @@ func TestReadmeExitCodes(t *testing.T) {
 // exists, and every command is documented.
 func TestDocumentedCommands(t *testing.T) {
 	docs := readDoc(t, "README.md") + readDoc(t, "docs/jobs.md") + readDoc(t, "docs/presets.md") +
-		readDoc(t, "docs/chatwoot.md") + readDoc(t, "docs/intercom.md") + readDoc(t, "docs/zendesk.md")
+		readDoc(t, "docs/chatwoot.md") + readDoc(t, "docs/intercom.md") + readDoc(t, "docs/zendesk.md") +
+		readDoc(t, "docs/getting-started-parquet.md") + readDoc(t, "docs/getting-started-postgres.md")
 	root := (&app{}).root()
 	for _, match := range regexp.MustCompile("(?m)(?:^|`)chatbackfill ([a-z]+)").FindAllStringSubmatch(docs, -1) {
 		if c, _, err := root.Find([]string{match[1]}); err != nil || c == root {

@@ -52,7 +52,7 @@ func (a *app) initCommand() *cobra.Command {
 	flags.StringVar(&n.preset, "preset", "", "`name` of a known system: chatbackfill presets lists them")
 	flags.StringArrayVar(&n.conversations, "conversations", nil, "`table`, or files, with a row for each conversation")
 	flags.StringArrayVar(&n.agents, "agents", nil, "`table`, or files, with a row for each agent")
-	flags.StringVar(&n.name, "name", "", "`name` of the job; by default that of the table, the files or the preset")
+	flags.StringVar(&n.name, "name", "", "`name` of the job; by default that of the job file, else of the table, the files or the preset")
 	flags.BoolVar(&n.yes, "yes", false, "do not ask: take what is proposed")
 	flags.BoolVar(&n.force, "force", false, "write over a job file that exists")
 	return c
@@ -141,6 +141,9 @@ var notInName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 func (n *newJobFlags) nameOr(found string) string {
 	if n.name != "" {
 		return n.name
+	}
+	if n.out != "" {
+		found = strings.TrimSuffix(filepath.Base(n.out), filepath.Ext(n.out))
 	}
 	name := strings.Trim(notInName.ReplaceAllString(found, "-"), "-.")
 	if name == "" {
