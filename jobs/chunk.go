@@ -13,6 +13,7 @@ import (
 type chunk struct {
 	seq     int
 	events  []*transform.Event
+	arena   *transform.Arena // what they are in; nil: left to the garbage collector
 	parts   []part
 	rejects []extract.Reject
 	clean   []string                // conversations with open rejects that are clean now

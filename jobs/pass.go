@@ -21,7 +21,8 @@ type pass struct {
 	limits  *pipeline // halts the pass when too much is rejected; nil: nothing does
 	builder *transform.Builder
 	chunk   *chunk
-	last    extract.Position // after the last conversation that was rebuilt
+	fresh   []*transform.Event // of the conversation at hand, see leaveOut
+	last    extract.Position   // after the last conversation that was rebuilt
 	source  SourcePass
 	horizon extract.Time // up to which the source shows rows
 	counts  Counts       // of the pass up to and with the chunks handed on
@@ -35,6 +36,9 @@ type pass struct {
 // sink takes the chunks of a pass. After an error of submit nothing more is
 // submitted; wait returns once all have ended.
 type sink interface {
+	// arena returns what the events of the next chunk are made in, which is its
+	// until it has ended; nil if its events are needed for longer.
+	arena() *transform.Arena
 	submit(ctx context.Context, c *chunk) error
 	wait() error
 }
@@ -44,11 +48,13 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 	if err != nil {
 		return nil, &Error{Exit: ExitUsage, Err: err}
 	}
-	return &pass{
-		Run: r, sink: to, builder: builder, chunk: newChunk(0),
+	p := &pass{
+		Run: r, sink: to, builder: builder,
 		source: r.Source.Pass(r.reads(from)), horizon: from.Upper,
 		last: from.Position, counts: from.Tally.Clone(),
-	}, nil
+	}
+	p.open(0)
+	return p, nil
 }
 
 // reads returns what a pass from a checkpoint looks at: what changed between its
@@ -261,6 +267,7 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	}
 	fresh := p.leaveOut(&built, delivered)
 	for len(fresh) > p.ChunkEvents {
+		p.chunk.arena = nil // the events of later chunks are in it too
 		p.add(&built, fresh[:p.ChunkEvents])
 		fresh = fresh[p.ChunkEvents:]
 		if err := p.flush(ctx, ""); err != nil {
@@ -275,9 +282,10 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 }
 
 // leaveOut returns the events that are to be sent: those that the ledger does
-// not have. A start that was delivered stays the only one.
+// not have. A start that was delivered stays the only one. The slice is valid
+// until the next call.
 func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*transform.Event {
-	fresh := make([]*transform.Event, 0, len(c.Events))
+	fresh := p.fresh[:0]
 	for i := range c.Events {
 		e := &c.Events[i]
 		hash, known := delivered.Events[e.Key]
@@ -297,6 +305,7 @@ func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*trans
 			fresh = append(fresh, e)
 		}
 	}
+	p.fresh = fresh
 	return fresh
 }
 
@@ -323,13 +332,22 @@ func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
 	}
 }
 
+// open begins a chunk.
+func (p *pass) open(seq int) {
+	p.chunk = newChunk(seq)
+	if arena := p.sink.arena(); arena != nil {
+		p.chunk.arena = arena
+		p.builder.Use(arena)
+	}
+}
+
 // flush sends the chunk and begins the next. After is where to read once it is
 // done; empty if the last conversation goes on in the next chunk, which then
 // has the counts of both.
 func (p *pass) flush(ctx context.Context, after extract.Position) error {
 	full := p.chunk
 	full.after = after
-	p.chunk = newChunk(full.seq + 1)
+	p.open(full.seq + 1)
 	if after == "" {
 		full.tally, p.chunk.tally = p.chunk.tally, full.tally
 	}

@@ -29,6 +29,7 @@ type pipeline struct {
 	lease       *Lease
 	runID       string
 	slots       chan struct{}
+	arenas      chan *transform.Arena // of chunks that have ended
 	sending     sync.WaitGroup
 	resending   bool                                        // events that were delivered are sent again
 	noLedger    bool                                        // nothing but the position is kept
@@ -47,7 +48,7 @@ func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFligh
 	from.Tally = from.Tally.Clone()
 	return &pipeline{
 		destination: d, lease: l, runID: runID, checkpoint: from, pending: newCounts(),
-		slots: make(chan struct{}, inFlight), early: make(map[int]ended),
+		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, inFlight+1), early: make(map[int]ended),
 		told: func(*chunk, load.Delivery, bool) {},
 	}
 }
@@ -59,6 +60,29 @@ func (p *pipeline) begin(ctx context.Context, files *fileList) error {
 		p.checkpoint.Destination = d.State()
 	}
 	return p.lease.Commit(ctx, p.runID, commit{advance: &p.checkpoint, files: files})
+}
+
+// arena returns one that a chunk that has ended was in, if there is any.
+func (p *pipeline) arena() *transform.Arena {
+	select {
+	case a := <-p.arenas:
+		return a
+	default:
+		return transform.NewArena()
+	}
+}
+
+// release gives the memory of a chunk that has ended to a later one.
+func (p *pipeline) release(c *chunk) {
+	if c.arena == nil {
+		return
+	}
+	c.events = nil
+	c.arena.Reset()
+	select {
+	case p.arenas <- c.arena:
+	default:
+	}
 }
 
 // submit sends a chunk once there is room. It returns the error of an earlier
@@ -116,6 +140,9 @@ func (p *pipeline) deliver(ctx context.Context, c *chunk) {
 		p.err = err
 	}
 	p.told(c, d, err == nil)
+	if err == nil {
+		p.release(c)
+	}
 }
 
 // commit records what became of a chunk, and moves the checkpoint if it can.

@@ -65,10 +65,10 @@ func connectSQLite(path string) (*State, error) {
 	// txlock=immediate: a transaction that will write takes its turn when it
 	// begins, and waits for it, instead of failing half way.
 	// cache_size: from Postgres, conversations come in an order that has nothing
-	// to do with that of the ledger; 64 MB hold the upper part of its tree.
+	// to do with that of the ledger; 16 MB hold the upper part of its tree.
 	options := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)", "foreign_keys(1)"},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16384)", "foreign_keys(1)"},
 	}
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String()
 	db, err := sql.Open("sqlite", name)
