@@ -36,17 +36,17 @@ func newChunk(seq int) *chunk {
 // settle turns what became of the events into what the ledger and the rejects
 // record of it, and counts it.
 func (c *chunk) settle(d load.Delivery) (ledger []ledgerEntry, rejects []extract.Reject) {
+	entries := make([]byte, 0, entrySize*len(c.events))
 	for _, p := range c.parts {
-		entry := ledgerEntry{conversation: p.conversation}
+		entry, from := ledgerEntry{conversation: p.conversation}, len(entries)
 		for i := p.from; i < p.to; i++ {
 			e, outcome := c.events[i], d.Outcomes[i]
 			switch {
 			case outcome.Accepted:
-				entry.entries = appendEntry(entry.entries, e)
+				entries = appendEntry(entries, e)
 				if e.Name == transform.Started {
 					entry.start = p.start
 				}
-				c.tally.Events[transform.Accepted]++
 			case outcome.Reject != nil:
 				reject := *outcome.Reject
 				reject.ConversationID = p.conversation
@@ -54,9 +54,12 @@ func (c *chunk) settle(d load.Delivery) (ledger []ledgerEntry, rejects []extract
 				c.tally.Events[transform.Rejected+transform.Outcome(reject.Reason)]++
 			}
 		}
-		if len(entry.entries) > 0 {
+		if entry.entries = entries[from:len(entries):len(entries)]; len(entry.entries) > 0 {
 			ledger = append(ledger, entry)
 		}
+	}
+	if accepted := len(entries) / entrySize; accepted > 0 {
+		c.tally.Events[transform.Accepted] += accepted
 	}
 	return ledger, rejects
 }

@@ -22,7 +22,8 @@ type pass struct {
 	builder *transform.Builder
 	chunk   *chunk
 	fresh   []*transform.Event // of the conversation at hand, see leaveOut
-	last    extract.Position   // after the last conversation that was rebuilt
+	from    extract.Position   // where the pass goes on
+	last    *string            // the last conversation that was rebuilt; nil: none was
 	source  SourcePass
 	horizon extract.Time // up to which the source shows rows
 	counts  Counts       // of the pass up to and with the chunks handed on
@@ -51,7 +52,7 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 	p := &pass{
 		Run: r, sink: to, builder: builder,
 		source: r.Source.Pass(r.reads(from)), horizon: from.Upper,
-		last: from.Position, counts: from.Tally.Clone(),
+		counts: from.Tally.Clone(),
 	}
 	p.open(0)
 	return p, nil
@@ -149,6 +150,7 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 // read hands all transcripts after a position on, the next page being read
 // while one is worked on.
 func (p *pass) read(ctx context.Context, from extract.Position) error {
+	p.from = from
 	pages, err := p.source.Transcripts(ctx, from)
 	if err != nil {
 		return err
@@ -175,7 +177,7 @@ func (p *pass) read(ctx context.Context, from extract.Position) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	return p.flush(ctx, p.last)
+	return p.flush(ctx, p.position())
 }
 
 type pageRead struct {
@@ -253,7 +255,7 @@ func (p *pass) lookUp(ctx context.Context, page []extract.Transcript) (map[strin
 func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivered Delivered) error {
 	// A row causes at most an event of its own and an end, and one of them the start.
 	if n := len(p.chunk.events); n > 0 && n+2*len(t.Messages)+1 > p.ChunkEvents {
-		if err := p.flush(ctx, p.last); err != nil {
+		if err := p.flush(ctx, p.position()); err != nil {
 			return err
 		}
 	}
@@ -277,8 +279,16 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	p.add(&built, fresh)
 	p.note(t, &built)
 	p.built += min(1, len(t.ConversationID))
-	p.last = p.source.After(t.ConversationID)
+	p.last = &t.ConversationID
 	return nil
+}
+
+// position is where to go on after the last conversation that was rebuilt.
+func (p *pass) position() extract.Position {
+	if p.last == nil {
+		return p.from
+	}
+	return p.source.After(*p.last)
 }
 
 // leaveOut returns the events that are to be sent: those that the ledger does
@@ -348,6 +358,8 @@ func (p *pass) flush(ctx context.Context, after extract.Position) error {
 	full := p.chunk
 	full.after = after
 	p.open(full.seq + 1)
+	p.chunk.events = make([]*transform.Event, 0, len(full.events))
+	p.chunk.parts = make([]part, 0, len(full.parts))
 	if after == "" {
 		full.tally, p.chunk.tally = p.chunk.tally, full.tally
 	}

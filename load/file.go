@@ -119,6 +119,8 @@ func (d *File) append(b batch) (fileState, error) {
 	return stateAt(d.file, d.state.Length+written)
 }
 
+var lineEnd = []byte{'\n'}
+
 func (d *File) encode(w io.Writer, b batch) error {
 	buffered := bufio.NewWriterSize(w, 256<<10)
 	encoded, err := d.open(buffered)
@@ -129,7 +131,7 @@ func (d *File) encode(w io.Writer, b batch) error {
 		if _, err := encoded.Write(it.event.JSON); err != nil {
 			return err
 		}
-		if _, err := encoded.Write([]byte{'\n'}); err != nil {
+		if _, err := encoded.Write(lineEnd); err != nil {
 			return err
 		}
 	}
