@@ -24,6 +24,9 @@ func CopyState(ctx context.Context, from, to StateRef, log *slog.Logger) (map[st
 		return nil, err
 	}
 	defer target.Close()
+	if err := target.checkMoved(ctx); err != nil {
+		return nil, err
+	}
 	if source.place == target.place {
 		return nil, &Error{Exit: ExitUsage, Err: fmt.Errorf("copy %s to itself", source.place), Try: "--to with another store"}
 	}
@@ -97,9 +100,6 @@ func (s *State) jobs(ctx context.Context) ([]*JobState, error) {
 // load calls write with what writes rows into the store, and commits them if all
 // have arrived. It returns their number by table.
 func (s *State) load(ctx context.Context, write func(to rowSink) error) (map[string]int64, error) {
-	if err := s.checkMoved(ctx); err != nil {
-		return nil, err
-	}
 	l := &loader{store: s, jobs: make(map[int64]int64), read: make(map[string]int64)}
 	err := s.transact(ctx, func(tx *sql.Tx) error {
 		l.tx = tx

@@ -238,8 +238,8 @@ func TestImportStateErr(t *testing.T) {
 	}
 }
 
-// TestStoryOfAMove: a job moves from SQLite to Postgres half way, and back, and
-// sends nothing twice; on the old store it does not run.
+// TestStoryOfAMove: a job moves from SQLite to Postgres half way, where shards go
+// on with it, and back, and sends nothing twice; on the old store it does not run.
 func TestStoryOfAMove(t *testing.T) {
 	want := wantEvents(t)
 	d := newDelivery(t)
@@ -255,7 +255,9 @@ func TestStoryOfAMove(t *testing.T) {
 		t.Errorf("a run on the old store: %v", err)
 	}
 	d.checkOnce(before)
-	d.mustRun(unchanged)
+	for i := range 3 {
+		d.mustRun(unchanged, func(e *Execution) { e.Shard = extract.Shard{Index: i, Of: 3} })
+	}
 	d.checkOnce(want)
 	middle := d.spec().State
 	d.extra = "state: sqlite:second.state.db"

@@ -120,6 +120,9 @@ func ImportState(ctx context.Context, path string, to StateRef) (rows map[string
 		return nil, err
 	}
 	defer target.Close()
+	if err := target.checkMoved(ctx); err != nil {
+		return nil, err
+	}
 	if rows, err = in.into(ctx, target); err != nil {
 		return nil, fmt.Errorf("import the state from %s: %w", path, err)
 	}

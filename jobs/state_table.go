@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -293,39 +294,31 @@ func (l *loader) insert(rows int) string {
 
 // job writes a job, which the store must not have.
 func (l *loader) job(ctx context.Context, values []any) error {
-	var name, label string
-	var old int64
-	var written []any
-	for i, place := range l.keep {
-		written = append(written, fitting(values[place], l.to[i].Type))
-	}
+	named := make(map[string]any)
 	for i, c := range l.from {
-		switch v := values[i].(type) {
-		case int64:
-			if c.Name == "id" {
-				old = v
-			}
-		case string:
-			if c.Name == "name" {
-				name = v
-			}
-			if c.Name == "label" {
-				label = v
-			}
-		}
+		named[c.Name] = values[i]
+	}
+	old, numbered := named["id"].(int64)
+	if !numbered {
+		return errors.New("a job has no id")
 	}
 	var has int
-	err := l.tx.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE name = $1 AND label = $2`, name, label).Scan(&has)
+	err := l.tx.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE name = $1 AND label = $2`, named["name"], named["label"]).Scan(&has)
 	if err != nil {
 		return err
 	}
 	if has > 0 {
-		return &Error{Exit: ExitDiffers, Err: fmt.Errorf("%s has state of job %s into %s already: two states of one job cannot be put together", l.store.place, name, label),
+		return &Error{Exit: ExitDiffers,
+			Err: fmt.Errorf("%s has state of job %v into %v already: two states of one job cannot be put together", l.store.place, named["name"], named["label"]),
 			Try: "another store, or a new one"}
+	}
+	var written []any
+	for i, place := range l.keep {
+		written = append(written, fitting(values[place], l.to[i].Type))
 	}
 	var id int64
 	if err := l.tx.QueryRowContext(ctx, l.insert(1)+` RETURNING id`, written...).Scan(&id); err != nil {
-		return fmt.Errorf("write job %s into the state store: %w", name, err)
+		return fmt.Errorf("write job %v into the state store: %w", named["name"], err)
 	}
 	l.jobs[old] = id
 	return nil
