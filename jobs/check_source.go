@@ -129,13 +129,17 @@ func (c *checker) times(context.Context) {
 	if !ok {
 		return
 	}
-	all := source.LocalTimes()
-	for _, t := range all {
-		c.warn(fmt.Sprintf("%s: {column: %s, timezone: Europe/Berlin}, or timezone: UTC if they are", t.Field, t.Column),
-			"%s of %s is read from %s, which is of type %s: without a zone it is taken for UTC", t.Field, t.Set, t.Column, t.Declared)
+	var local []string
+	for _, t := range source.LocalTimes() {
+		local = append(local, fmt.Sprintf("%s of %s (%s, %s)", t.Field, t.Set, t.Column, t.Declared))
 	}
-	if len(all) == 0 {
+	switch {
+	case len(local) == 0:
 		c.ok("no time has to be guessed a zone for")
+	case c.Spec.Sets().Preset != "":
+		c.ok("times without a zone are taken for UTC, as the preset says")
+	default:
+		c.warn("timezone: Europe/Berlin in the field, or timezone: UTC if they are", "without a zone, these are taken for UTC: %s", strings.Join(local, ", "))
 	}
 }
 
