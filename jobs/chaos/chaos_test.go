@@ -59,8 +59,9 @@ func built(t *testing.T, build func() (string, error)) string {
 func build(name string, flags ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		path := filepath.Join(scratch, name)
-		cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./cmd/chatbackfill")...)
-		cmd.Dir = root
+		// Compiled as for the image, so that all of it is compiled only once.
+		cmd := exec.Command("go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), "./cmd/chatbackfill")...)
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build the program: %w\n%s", err, out)
 		}

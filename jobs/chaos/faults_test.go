@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -68,6 +69,7 @@ var faults = []fault{
 	{number: 30, name: "other pages, files, zone and locale", holds: "the same events, byte for byte", do: sameEverywhere},
 	{number: 35, name: "others write during runs", holds: "every row is delivered once, whenever it is committed; verify finds nothing missing", do: writers, on: onRowsIn(inPostgres)},
 	{number: 36, name: "nothing, one chat, nothing new", holds: "exit 0, no state is lost, nothing is sent", do: nothingNew},
+	{number: 41, name: "every command in every kind of trouble", holds: "no key, no password and no text is told, logged, stored or left behind", do: nothingTold, chats: 170, slow: true},
 	{number: 45, name: "files are added during a run", holds: "the next run reads them", do: filesAdded, on: onRowsIn(inParquet)},
 	{number: 48, name: "shards at once, one of them killed", holds: "together they deliver everything once", do: shards, on: onStateIn(inPostgres), chats: 400},
 	{number: 55, name: "the state file is locked, or damaged", holds: "the run waits, or ends with an error; nothing is begun anew over it", do: storeLocked, on: onStateIn(inSQLite)},
@@ -85,6 +87,9 @@ var faults = []fault{
 
 // TestFaults does to the program what the table says.
 func TestFaults(t *testing.T) {
+	if *only != 0 && *only != 76 && !slices.ContainsFunc(faults, func(f fault) bool { return f.number == *only }) {
+		t.Fatalf("there is no fault %d here; docs/guarantees.md says which tests hold what", *only)
+	}
 	for _, f := range faults {
 		if *only != 0 && *only != f.number {
 			continue

@@ -4,7 +4,7 @@
 //
 // With the tag the variable CHATBACKFILL_FAILPOINT names a mark and how often it
 // is passed before the program kills itself there: "commit-before@2" lets it
-// pass once.
+// pass once. "commit-before@panic" panics there instead.
 package failpoint
 
 // Variable is the environment variable that names a failpoint.

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 )
 
+// panics, in the place of a number, lets the program panic at the first pass.
+const panics = "panic"
+
 var (
 	chosen, last = parse(os.Getenv(Variable))
 	passed       atomic.Int64
@@ -20,6 +23,9 @@ func parse(text string) (name string, last int64) {
 	if !ok {
 		return name, 1
 	}
+	if count == panics {
+		return name, -1
+	}
 	last, err := strconv.ParseInt(count, 10, 64)
 	if err != nil {
 		panic(fmt.Sprintf("read %s=%q: %v", Variable, text, err))
@@ -28,9 +34,15 @@ func parse(text string) (name string, last int64) {
 }
 
 // At marks a step of the program: it ends here, without a chance to clean up, if
-// this is the chosen step and it was passed often enough.
+// this is the chosen step and it was passed often enough; or it panics.
 func At(name string) {
-	if name != chosen || passed.Add(1) != last {
+	if name != chosen {
+		return
+	}
+	if last < 0 {
+		panic("failpoint " + name)
+	}
+	if passed.Add(1) != last {
 		return
 	}
 	self, err := os.FindProcess(os.Getpid())
