@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -24,8 +23,6 @@ type oracle struct {
 	rejected map[string]bool         // chats that are held back
 	fresh    map[string][]string     // the ids that the last phase added, by chat
 	readRows int                     // rows that a pass over everything reads
-	excluded func(chat string) bool  // chats that are not delivered; nil: none
-	options  transform.Options
 }
 
 // eventNames name events within a conversation.
@@ -36,10 +33,9 @@ func newOracle(t *testing.T, name, label string) *oracle {
 	o := &oracle{
 		started: make(map[string]extract.Time), sent: make(map[string]eventNames),
 		expected: make(map[string][]byte), order: make(map[string][]string), rejected: make(map[string]bool),
-		options: transform.Options{Namespace: name, Label: label, HoldRejected: true},
 	}
 	var err error
-	if o.builder, err = transform.NewBuilder(o.options); err != nil {
+	if o.builder, err = transform.NewBuilder(transform.Options{Namespace: name, Label: label, HoldRejected: true}); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -51,9 +47,6 @@ func (o *oracle) phase(rows []row) {
 	o.fresh = make(map[string][]string)
 	o.rejected = make(map[string]bool)
 	for chat, transcript := range o.transcripts() {
-		if o.excluded != nil && o.excluded(chat) {
-			continue
-		}
 		o.deliver(chat, transcript)
 	}
 }
@@ -136,6 +129,3 @@ func (r *row) message() extract.Message {
 
 // changedAt is when the version of the row arrived, in files.
 func (r *row) changedAt() time.Time { return noon.AddDate(0, 1, r.Version) }
-
-// ids are all events that must have been accepted, sorted.
-func (o *oracle) ids() []string { return slices.Sorted(maps.Keys(o.expected)) }

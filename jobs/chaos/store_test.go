@@ -56,11 +56,9 @@ type tally struct {
 	Conversations int
 }
 
-func (t *tally) rows() int   { return sum(t.Rows) }
-func (t *tally) events() int { return sum(t.Events) }
-
-func sum(counts map[string]int) (n int) {
-	for k := range maps.Values(counts) {
+// rows is how many rows have an outcome.
+func (t *tally) rows() (n int) {
+	for k := range maps.Values(t.Rows) {
 		n += k
 	}
 	return n
