@@ -27,7 +27,7 @@ func TestHostClockIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(now.Add(72 * time.Hour).Sub(time.Now()))
+		time.Sleep(time.Until(now.Add(72 * time.Hour)))
 		if _, err := Execute(t.Context(), Execution{Spec: spec, Log: quiet}); err != nil {
 			t.Fatal(err)
 		}
