@@ -122,12 +122,13 @@ func TestGrouping(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	base := t.TempDir()
 	runs := 0
-	spilled, split := false, false
+	spilled, split := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
 		dir := filepath.Join(base, fmt.Sprint(runs))
 		defer os.RemoveAll(dir)
-		rows := rapid.SliceOfN(genRowValues, 1, 400).Draw(t, "rows")
+		few := rapid.SampledFrom([]int{1, 250}).Draw(t, "rows at least")
+		rows := rapid.SliceOfN(genRowValues, few, 400).Draw(t, "rows")
 		for i, rest := 0, rows; len(rest) > 0; i++ {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "rows of file")
 			data, err := json.Marshal(rest[:n])
@@ -151,8 +152,12 @@ func TestGrouping(t *testing.T) {
 			t.Fatalf("start: %v", err)
 		}
 		got, tooLarge := drain(t, r)
-		split = split || tooLarge
-		spilled = spilled || r.spill.end.Load() > 0
+		if tooLarge {
+			split++
+		}
+		if r.spill.end.Load() > 0 {
+			spilled++
+		}
 		if err := r.Close(); err != nil {
 			t.Fatalf("close: %v", err)
 		}
@@ -165,8 +170,9 @@ func TestGrouping(t *testing.T) {
 			t.Fatalf("transcripts after %q differ: %s", want[i].ID, d)
 		}
 	})
-	if !spilled || !split {
-		t.Errorf("temporary files: %v, split partitions: %v; both should occur", spilled, split)
+	t.Logf("%d of %d with temporary files, %d with split partitions", spilled, runs, split)
+	if spilled == 0 || split == 0 {
+		t.Error("both should occur")
 	}
 }
 
