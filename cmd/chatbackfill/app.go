@@ -60,6 +60,8 @@ func (a *app) root() *cobra.Command {
 		Version:           programVersion(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
+		Args:              knownCommand,
+		RunE:              printHelp,
 		PersistentPreRunE: a.setUp,
 	}
 	flags := root.PersistentFlags()
@@ -148,6 +150,21 @@ func (a *app) explain(err error) {
 func usageError(err error, try string) error {
 	return &jobs.Error{Exit: jobs.ExitUsage, Err: err, Try: try}
 }
+
+// knownCommand is the argument check of commands that have others below them
+// and take no arguments themselves.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	try := c.CommandPath() + " --help"
+	if c.SuggestionsMinimumDistance = 2; len(c.SuggestionsFor(args[0])) > 0 {
+		try = c.CommandPath() + " " + c.SuggestionsFor(args[0])[0]
+	}
+	return usageError(fmt.Errorf("there is no command %s %s", c.CommandPath(), args[0]), try)
+}
+
+func printHelp(c *cobra.Command, _ []string) error { return c.Help() }
 
 // oneJob is the argument check of commands that take one job file.
 func oneJob(c *cobra.Command, args []string) error {

@@ -16,7 +16,7 @@ func (a *app) presetsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "presets",
 		Short: "List the presets: mappings of known systems, for preset: in a job file",
-		Args:  cobra.NoArgs,
+		Args:  knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return a.presets(output)
 		},

@@ -24,6 +24,8 @@ func (a *app) rejectsCommand() *cobra.Command {
 		Long: "A reject is a row or an event that cannot be delivered, kept with its reason. A row that cannot be read\n" +
 			"holds back its whole conversation, for a missing first message would give a wrong start. Rejects of rows\n" +
 			"close by themselves once the row reads clean.",
+		Args: knownCommand,
+		RunE: printHelp,
 	}
 	c.AddCommand(
 		a.rejectsList(), a.rejectsCount(), a.rejectsShow(), a.rejectsExport(),

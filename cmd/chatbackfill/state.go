@@ -16,6 +16,8 @@ func (a *app) stateCommand() *cobra.Command {
 		Short: "See, migrate and move the store of what was delivered",
 		Long: "The state store holds what outlives a run: what was delivered, where to go on, rejects, leases. Commands\n" +
 			"bring its schema up to date when they need to, unless --no-migrate is given.",
+		Args: knownCommand,
+		RunE: printHelp,
 	}
 	c.AddCommand(a.stateStatus(), a.stateMigrate(), a.stateCopy(), a.stateExport(), a.stateImport())
 	return c
