@@ -45,11 +45,12 @@ type Execution struct {
 }
 
 // Events that are sent and then checkpointed together, and how many such
-// chunks are under way at once. A file takes them one after the other.
+// chunks are under way at once. A file takes them one after the other; into a
+// folder of Parquet files each is a file, which should not be small.
 const (
-	segmentChunk    = 5_000
+	chunkEvents     = 5_000
+	partEvents      = 50_000
 	segmentInFlight = 4
-	fileChunk       = 50_000
 	fileInFlight    = 1
 )
 
@@ -181,7 +182,7 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	}
 	return &Run{
 		Job: job, Source: source, Options: options,
-		ChunkEvents: segmentChunk, InFlight: segmentInFlight,
+		ChunkEvents: chunkEvents, InFlight: segmentInFlight,
 		NoLedger: !e.Spec.Ledger,
 		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Resend: e.Resend, Revision: e.Revision, Shard: e.Shard, Select: e.Select,
 		Stop: e.Stop, Log: e.Log, Version: e.Version, Progress: e.Progress, Observer: e.Observer, Report: e.Report,
@@ -226,7 +227,10 @@ func (e *Execution) options(ctx context.Context, job *JobState, source Source) (
 // openDestination gives the run its destination and returns what closes it.
 func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, at Checkpoint) (func(), error) {
 	if f := e.Spec.Destination.File; f != nil {
-		r.ChunkEvents, r.InFlight = fileChunk, fileInFlight
+		r.InFlight = fileInFlight
+		if strings.HasSuffix(f.Path, load.ParquetExtension) {
+			r.ChunkEvents = partEvents
+		}
 		path, err := shardPath(e.Spec.Path(f.Path), e.Shard)
 		if err != nil {
 			return nil, err
