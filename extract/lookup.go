@@ -96,6 +96,9 @@ func (c *compiler) useLookup(x *source, call *ast.CallNode, member *ast.MemberNo
 		c.failAt(x, name, "there is no lookup "+name.Value, try)
 		return
 	}
+	if table == nil {
+		return
+	}
 	var property *ast.StringNode
 	if member != nil {
 		property, _ = member.Property.(*ast.StringNode)

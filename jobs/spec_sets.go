@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -115,6 +116,7 @@ func (c *specCheck) set(path string, set extract.Set, names []string, place func
 	place(path, set)
 	c.notEmpty(path+".name", set.Name)
 	c.notEmpty(path+".where", set.Where)
+	c.expression(path+".where", set.Where)
 	c.notEmpty(path+".nested", set.Nested)
 	for _, name := range slices.Sorted(maps.Keys(set.Fields)) {
 		here := path + ".fields." + name
@@ -140,9 +142,23 @@ func (c *specCheck) field(path string, f extract.Field) {
 	}
 	c.notEmpty(path+".column", f.Column)
 	c.notEmpty(path+".expr", f.Expr)
+	c.expression(path+".expr", f.Expr)
 	c.zone(path+".timezone", f.Timezone)
 	if units := []string{"s", "ms", "us", "ns"}; c.good(path+".unit") && !slices.Contains(units, f.Unit) {
 		c.reject(path+".unit", didYouMean(f.Unit, units), "unit must be %s, found %s", wordList(units), c.given[path+".unit"].shown)
+	}
+}
+
+// expression checks what can be known of an expression before the source is
+// opened.
+func (c *specCheck) expression(path, text string) {
+	source := c.spec.Source
+	if !c.good(path) || strings.TrimSpace(text) == "" || source.Postgres == nil && source.Parquet == nil {
+		return
+	}
+	var mistake *extract.MappingError
+	if err := extract.CheckExpression(text, slices.Sorted(maps.Keys(c.spec.Sets().Lookups))); errors.As(err, &mistake) {
+		c.reject(path, mistake.Try, "%s: %s", lastKey(path), mistake.Problem)
 	}
 }
 
