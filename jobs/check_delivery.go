@@ -136,7 +136,7 @@ func (c *checker) destination(ctx context.Context) {
 }
 
 func (c *checker) file(path, shown string) {
-	path = strings.ReplaceAll(path, "{shard}", "0-of-1")
+	path = strings.ReplaceAll(path, shardPlace, "0-of-1")
 	var state json.RawMessage
 	if c.checkpoint != nil {
 		state = c.checkpoint.Destination

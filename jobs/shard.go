@@ -165,7 +165,9 @@ func (j *JobState) divisions(ctx context.Context) (map[int]division, error) {
 	return found, rows.Err()
 }
 
-// shardPlace stands for the shard's index in the path of a destination.
+// shardPlace stands for the shard in the path of a destination: 2-of-8 is the
+// third of eight. A job that is divided otherwise later on, or not at all any
+// more, writes files of other names: nobody knows whose turn it was in the old.
 const shardPlace = "{shard}"
 
 // shardPath returns the path of a shard's destination.
@@ -174,5 +176,5 @@ func shardPath(path string, s extract.Shard) (string, error) {
 		return "", &Error{Exit: ExitUsage, Err: fmt.Errorf("destination.file.path %q: all shards would write the same file", path),
 			Try: "put " + shardPlace + " into the path: events-" + shardPlace + ".ndjson"}
 	}
-	return strings.ReplaceAll(path, shardPlace, strconv.Itoa(s.Index)), nil
+	return strings.ReplaceAll(path, shardPlace, fmt.Sprintf("%d-of-%d", s.Index, max(1, s.Of))), nil
 }

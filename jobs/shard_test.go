@@ -87,7 +87,7 @@ func TestShardsErr(t *testing.T) {
 	if _, err := shardPath(filepath.Join(d.dir, "events.ndjson"), e.Shard); ExitCode(err) != ExitUsage {
 		t.Errorf("shards into one file: %v", err)
 	}
-	if path, err := shardPath("events-{shard}.ndjson", e.Shard); path != "events-1.ndjson" || err != nil {
+	if path, err := shardPath("events-{shard}.ndjson", e.Shard); path != "events-1-of-2.ndjson" || err != nil {
 		t.Errorf("shards into files of their own: %q, %v", path, err)
 	}
 

@@ -114,7 +114,7 @@ type SegmentSpec struct {
 
 // FileSpec is a file, or a folder of Parquet files, as the destination.
 type FileSpec struct {
-	Path   string `yaml:"path" jsonschema:"required" jsonschema_description:".ndjson, .ndjson.gz or .ndjson.zst: a file, one event a line. .parquet: a folder of Parquet files"`
+	Path   string `yaml:"path" jsonschema:"required" jsonschema_description:".ndjson, .ndjson.gz or .ndjson.zst: a file, one event a line. .parquet: a folder of Parquet files. {shard} in it becomes 2-of-8 for the third of eight shards, 0-of-1 without"`
 	Source string `yaml:"source" jsonschema_description:"Stands for the Segment source in every event's id"`
 }
 
