@@ -68,6 +68,7 @@ type Summary struct {
 	Took    time.Duration
 	Resumed bool                   // the run continued a pass that was interrupted
 	Nothing bool                   // the source has nothing new, nothing was read
+	More    bool                   // the run's limit was reached: the next run goes on
 	Tally   transform.Tally        // what became of the rows read and the events derived
 	Sent    map[transform.Name]int // events accepted, by name
 	Due     int                    // conversations to be looked at again
@@ -121,6 +122,7 @@ func (r *Run) passes(ctx context.Context) error {
 			return err
 		}
 		if at, err = r.sweep(ctx, at); err != nil || !at.Done {
+			r.summary.More = err == nil
 			return err
 		}
 		// What it delivered is not for the next pass to deliver.
@@ -140,7 +142,8 @@ func (r *Run) passes(ctx context.Context) error {
 	for _, path := range r.files.vanished(r.files.begun) {
 		r.Log.Warn("a file that was read before is gone; its conversations stay as they were delivered", "file", path)
 	}
-	_, err = r.sweep(ctx, next)
+	at, err = r.sweep(ctx, next)
+	r.summary.More = err == nil && !at.Done
 	return err
 }
 

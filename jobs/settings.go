@@ -3,6 +3,7 @@ package jobs
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +15,10 @@ import (
 
 // SettingChange is a setting that differs from what the job ran with.
 type SettingChange struct {
-	Class    string // one of the Settings constants, but SettingsFree
-	Path     string // in the job file
-	Was, Now string // JSON; empty: not set
+	Class string `json:"class"` // one of the Settings constants, but SettingsFree
+	Path  string `json:"path"`  // in the job file
+	Was   string `json:"was"`   // JSON; empty: not set
+	Now   string `json:"now"`
 }
 
 func (c SettingChange) String() string {
@@ -24,7 +26,8 @@ func (c SettingChange) String() string {
 		if value == "" {
 			return "not set"
 		}
-		return value
+		// In recorded settings these are escaped, for HTML.
+		return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(value)
 	}
 	return fmt.Sprintf("  %s: %s was %s, is %s", c.Class, c.Path, show(c.Was), show(c.Now))
 }
@@ -98,7 +101,7 @@ func (j *JobState) SettingChanges(ctx context.Context, spec *Spec) ([]SettingCha
 func (j *JobState) Settings(ctx context.Context) (map[string]json.RawMessage, error) {
 	var encoded string
 	err := j.db.QueryRowContext(ctx, `SELECT settings FROM jobs WHERE id = $1`, j.id).Scan(&encoded)
-	if err != nil {
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("read settings of job %s: %w", j.Name, err)
 	}
 	if encoded == "" {
@@ -145,7 +148,7 @@ func diffSettings(was, now map[string]json.RawMessage) ([]SettingChange, error) 
 			if x == y {
 				continue
 			}
-			c := SettingChange{class, path, x, y}
+			c := SettingChange{Class: class, Path: path, Was: x, Now: y}
 			if set := setOf(path); setsBefore[set] != setsAfter[set] {
 				c.Class = SettingsReading
 			}

@@ -40,9 +40,9 @@ type Finding struct {
 
 // Verification is the comparison of a source with the ledger.
 type Verification struct {
-	Events int                            // of the source
-	Counts map[Discrepancy]int            // events that differ
-	Days   map[string]map[Discrepancy]int // the same by day of the event; "" for those whose day nobody knows
+	Events int                            `json:"events"` // of the source
+	Counts map[Discrepancy]int            `json:"counts"` // events that differ
+	Days   map[string]map[Discrepancy]int `json:"days"`   // the same by day of the event; "" for those whose day nobody knows
 }
 
 // Err returns the error of a verification that found events missing or changed.
@@ -123,6 +123,10 @@ func ExecuteVerify(ctx context.Context, e Execution, export io.Writer) (Verifica
 	}
 	if export != nil {
 		v.export = json.NewEncoder(export)
+	}
+	if !e.Spec.Ledger {
+		return v.Verification, &Error{Exit: ExitUsage, Err: errors.New("ledger: off keeps only the position: there is nothing to compare the source with"),
+			Try: "ledger: on from the first run of a job"}
 	}
 	err := WithState(ctx, e.Spec, func(j *JobState) error {
 		r, err := e.newRun(ctx, j)

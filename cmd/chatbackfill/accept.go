@@ -37,10 +37,7 @@ func (a *app) accept(ctx context.Context, spec *jobs.Spec, l *jobs.Lease) error 
 		fmt.Fprintln(a.out, "nothing to accept: the settings are those that the job ran with")
 		return nil
 	}
-	if err := l.Accept(ctx, spec); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.out, "accepted:")
+	fmt.Fprintln(a.out, "changed:")
 	fmt.Fprintln(a.out, jobs.FormatChanges(changes))
 	fmt.Fprintln(a.out, "what follows:")
 	said := make(map[string]bool)
@@ -50,5 +47,9 @@ func (a *app) accept(ctx context.Context, spec *jobs.Spec, l *jobs.Lease) error 
 			fmt.Fprintln(a.out, "  "+text)
 		}
 	}
+	if err := l.Accept(ctx, spec); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, "accepted")
 	return nil
 }

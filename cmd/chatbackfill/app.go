@@ -32,6 +32,7 @@ type app struct {
 	verbose   bool
 	quiet     bool
 	noMigrate bool
+	output    string // of what a run did
 }
 
 // run executes a command line and returns the program's exit code.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -20,6 +21,9 @@ func (a *app) planJob(ctx context.Context, e jobs.Execution) error {
 	plan, err := jobs.ExecutePlan(ctx, e)
 	if err != nil {
 		return err
+	}
+	if a.output == outputJSON {
+		return errors.Join(a.printJSON(planRecordOf(e.Spec, plan)), plan.Problem)
 	}
 	fmt.Fprintf(a.out, "%s: a plan, nothing was sent\n\n", e.Spec.Name)
 	p := planPrinter{summaryPrinter{w: tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0), spec: e.Spec, s: jobs.Summary{Tally: plan.Tally}}, plan}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,7 +17,7 @@ func (a *app) runCommand() *cobra.Command {
 	var e jobs.Execution
 	var part selectionFlags
 	var dry bool
-	var report, shard, push string
+	var report, shard, push, output string
 	c := &cobra.Command{
 		Use:   "run JOB.yaml",
 		Short: "Run a job once, continuing from its checkpoint",
@@ -29,6 +30,9 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			e.Spec = spec
+			if c.Flags().Changed("limit") && e.Limit < 1 {
+				return usageError(fmt.Errorf("--limit %d: it must be 1 or more", e.Limit), "--limit 100")
+			}
 			if e.Select, err = part.selection(); err != nil {
 				return err
 			}
@@ -42,6 +46,10 @@ func (a *app) runCommand() *cobra.Command {
 			if err := checkReport(report, dry); err != nil {
 				return err
 			}
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			a.output = output
 			if dry {
 				return a.planJob(c.Context(), e)
 			}
@@ -62,6 +70,7 @@ func (a *app) runCommand() *cobra.Command {
 	flags.StringVar(&report, "report", "", "write a page about the run to this HTML `file`, also when it ends with an error")
 	flags.StringVar(&push, "push", "", "push the run's metrics to this Prometheus Pushgateway `URL` when it has ended")
 	flags.StringVar(&e.IfRunning, "if-running", jobs.IfRunningFail, "when another run of the job is under way: fail, wait or skip")
+	outputFlag(c, &output)
 	flags.DurationVar(&e.WaitFor, "wait-for", 2*time.Minute, "how long --if-running wait waits")
 	return c
 }
@@ -100,7 +109,7 @@ func (a *app) execute(ctx context.Context, e jobs.Execution) (jobs.Summary, erro
 	summary, err := jobs.Execute(ctx, e)
 	progress.end()
 	if summary.RunID != "" {
-		printSummary(a.out, a.colorful(a.out), e.Spec, summary, err)
+		a.summarize(e.Spec, summary, err)
 	}
 	if alertErr := jobs.SendAlerts(context.WithoutCancel(ctx), a.log, e.Spec, summary, err); alertErr != nil {
 		a.log.Error("cannot send an alert", "error", alertErr)

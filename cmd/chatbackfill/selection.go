@@ -54,8 +54,13 @@ func (f *selectionFlags) selection() (*jobs.Selection, error) {
 	if s.From, err = timeFlag("--from", f.from); err != nil {
 		return nil, err
 	}
-	s.Until, err = timeFlag("--until", f.until)
-	return s, err
+	if s.Until, err = timeFlag("--until", f.until); err != nil {
+		return nil, err
+	}
+	if f.from != "" && f.until != "" && s.From >= s.Until {
+		return nil, usageError(fmt.Errorf("--from %s --until %s: there is no time between them", f.from, f.until), "--until with a time after --from")
+	}
+	return s, nil
 }
 
 func timeFlag(flag, value string) (extract.Time, error) {

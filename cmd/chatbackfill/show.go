@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +25,7 @@ func (a *app) showCommand() *cobra.Command {
 				return err
 			}
 			if diff {
-				return jobs.WithState(c.Context(), spec, func(j *jobs.JobState) error { return a.showDiff(c, j, spec) })
+				return jobs.WithState(c.Context(), spec, func(j *jobs.JobState) error { return a.showDiff(c.Context(), j, spec, output) })
 			}
 			return a.show(spec, output)
 		},
@@ -43,16 +44,25 @@ func (a *app) show(spec *jobs.Spec, output string) error {
 	return a.print(output, resolved, table.Row{"setting", "value"}, rows)
 }
 
-func (a *app) showDiff(c *cobra.Command, j *jobs.JobState, spec *jobs.Spec) error {
-	changes, err := j.SettingChanges(c.Context(), spec)
+func (a *app) showDiff(ctx context.Context, j *jobs.JobState, spec *jobs.Spec, output string) error {
+	ran, err := j.Settings(ctx)
 	if err != nil {
 		return err
 	}
-	if len(changes) == 0 {
-		fmt.Fprintln(a.out, "the settings are those that the job ran with, but for what a run may change freely")
-		return nil
+	changes, err := j.SettingChanges(ctx, spec)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintln(a.out, jobs.FormatChanges(changes))
+	switch {
+	case output != outputTable:
+		return a.print(output, append([]jobs.SettingChange{}, changes...), nil, nil)
+	case len(changes) > 0:
+		fmt.Fprintln(a.out, jobs.FormatChanges(changes))
+	case ran == nil:
+		fmt.Fprintln(a.out, "the job has not run yet: there is nothing to compare with")
+	default:
+		fmt.Fprintln(a.out, "the settings are those that the job ran with, but for what a run may change freely")
+	}
 	return nil
 }
 

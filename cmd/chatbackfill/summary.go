@@ -153,6 +153,8 @@ func (p *summaryPrinter) next(failure error) {
 	case jobs.ExitCode(failure) == jobs.ExitInterrupted:
 		p.line("next", "run it again: it continues where it stopped")
 	case failure != nil:
+	case p.s.More:
+		p.line("next", "run it again: it goes on after these conversations")
 	case p.s.Nothing:
 		p.line("next", "the source has not changed since the last run; --full reads it again")
 	default:

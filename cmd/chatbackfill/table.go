@@ -19,16 +19,26 @@ func outputFlag(c *cobra.Command, output *string) {
 	c.Flags().StringVarP(output, "output", "o", outputTable, "format of the output: table or json")
 }
 
+func checkOutput(output string) error {
+	if output == outputTable || output == outputJSON {
+		return nil
+	}
+	return usageError(fmt.Errorf("--output %q: there is table and json", output), "-o json")
+}
+
+func (a *app) printJSON(data any) error {
+	encoder := json.NewEncoder(a.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(data)
+}
+
 // print prints rows as a table, or data as JSON.
 func (a *app) print(output string, data any, header table.Row, rows []table.Row) error {
-	switch output {
-	case outputJSON:
-		encoder := json.NewEncoder(a.out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(data)
-	case outputTable:
-	default:
-		return usageError(fmt.Errorf("--output %q: there is table and json", output), "-o json")
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	if output == outputJSON {
+		return a.printJSON(data)
 	}
 	t := table.NewWriter()
 	t.SetOutputMirror(a.out)
