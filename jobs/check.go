@@ -80,6 +80,7 @@ type checker struct {
 	source     Source // nil: it cannot be opened
 	sample     *checkSample
 	checkpoint *Checkpoint // nil: the store has none
+	unmigrated bool        // what the store has cannot be read yet
 }
 
 func (c *checker) ok(format string, args ...any) {

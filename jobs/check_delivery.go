@@ -30,9 +30,11 @@ func (c *checker) state(ctx context.Context) {
 		c.fail(&Error{Exit: ExitDiffers, Err: fmt.Errorf("%s has schema %d, this program knows %d", schema.Place, schema.Version, schema.Program),
 			Try: "run the version of chatbackfill that migrated it, or a later one"})
 	case schema.Version < schema.Program && ref.NoMigrate:
+		c.unmigrated = true
 		c.fail(&Error{Exit: ExitDiffers, Err: fmt.Errorf("%s has schema %d, this program needs %d", schema.Place, schema.Version, schema.Program),
 			Try: "chatbackfill state migrate " + c.Spec.File})
 	case schema.Version < schema.Program:
+		c.unmigrated = true
 		c.ok("%s has schema %d; the next run migrates it to %d", schema.Place, schema.Version, schema.Program)
 	default:
 		c.knownState(ctx, ref, schema.Place)
@@ -138,7 +140,10 @@ func (c *checker) destination(ctx context.Context) {
 func (c *checker) file(path, shown string) {
 	path = strings.ReplaceAll(path, shardPlace, "0-of-1")
 	var state json.RawMessage
-	if c.checkpoint != nil {
+	switch {
+	case c.unmigrated:
+		state = json.RawMessage("{}") // some state or other
+	case c.checkpoint != nil:
 		state = c.checkpoint.Destination
 	}
 	if err := load.CheckPath(path, state); err != nil {
@@ -147,6 +152,10 @@ func (c *checker) file(path, shown string) {
 			err = &Error{Exit: ExitUsage, Err: err, Try: "set destination.file.path to a file in a folder that this user can write"}
 		}
 		c.fail(err)
+		return
+	}
+	if _, err := os.Stat(path); err == nil && c.unmigrated {
+		c.ok("%s can be written; whether it is as the job left it cannot be told before chatbackfill state migrate %s", shown, c.Spec.File)
 		return
 	}
 	c.ok("%s can be written", shown)

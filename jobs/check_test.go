@@ -167,3 +167,23 @@ func TestCheckPostgresState(t *testing.T) {
 		t.Errorf("%d schemas were created, %v", schemas, err)
 	}
 }
+
+// TestCheckOlderState: what the job has written into its file cannot be known
+// while the store has the schema of an older version, and is no cause to fail.
+func TestCheckOlderState(t *testing.T) {
+	g := newGoldenJob(t)
+	for name, state := range g.stores("testdata/state/schema2") {
+		t.Run(name, func(t *testing.T) {
+			env := map[string]string{"SEGMENT_URL": g.server.URL, "STATE": state}
+			spec, err := LoadSpec(filepath.Join(g.dir, "job.yaml"), func(name string) (string, bool) { value, ok := env[name]; return value, ok })
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec.Destination = DestinationSpec{File: &FileSpec{Path: "events.ndjson", Source: "golden"}}
+			if err := os.WriteFile(filepath.Join(g.dir, "events.ndjson"), []byte("{}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			wantFinding(t, checkJob(t, spec), "destination", CheckOK, "chatbackfill state migrate")
+		})
+	}
+}
