@@ -10,7 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/cespare/xxhash/v2"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -68,7 +70,7 @@ func connectSQLite(path string) (*State, error) {
 	// to do with that of the ledger; 16 MB hold the upper part of its tree.
 	options := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16384)", "foreign_keys(1)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", sqlitePatience.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16384)", "foreign_keys(1)"},
 	}
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String()
 	db, err := sql.Open("sqlite", name)
@@ -77,6 +79,23 @@ func connectSQLite(path string) (*State, error) {
 	}
 	return &State{db: db, dialect: sqliteDialect, place: path}, nil
 }
+
+// firstRead reads from the store until that is possible. While another process
+// closes the last connection to the file, or opens the first one, SQLite
+// answers that it is busy without waiting as it does later.
+func (s *State) firstRead(ctx context.Context) error {
+	_, err := backoff.Retry(ctx, func() (tables int, err error) {
+		err = s.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&tables)
+		if err != nil && !busySQLite(err) {
+			err = backoff.Permanent(err)
+		}
+		return tables, err
+	}, backoff.WithMaxElapsedTime(sqlitePatience))
+	return err
+}
+
+// sqlitePatience is how long one process waits for others that use the file.
+const sqlitePatience = 10 * time.Second
 
 // memorySQLite opens a store in memory, which is empty.
 func memorySQLite() (*State, error) {
@@ -87,6 +106,11 @@ func memorySQLite() (*State, error) {
 	// Each connection would have a database of its own.
 	db.SetMaxOpenConns(1)
 	return &State{db: db, dialect: sqliteDialect, place: "in memory"}, nil
+}
+
+func busySQLite(err error) bool {
+	var answer *sqlite.Error
+	return errors.As(err, &answer) && answer.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // temporarySQLite reports whether an error passes once another process, or the

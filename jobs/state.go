@@ -86,7 +86,14 @@ func (ref StateRef) OpenExisting(ctx context.Context) (*State, error) {
 
 func (ref StateRef) connect(ctx context.Context) (*State, error) {
 	if ref.SQLite != "" {
-		return connectSQLite(ref.SQLite)
+		s, err := connectSQLite(ref.SQLite)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.firstRead(ctx); err != nil {
+			return nil, errors.Join(s.openError(err), s.Close())
+		}
+		return s, nil
 	}
 	log := ref.Log
 	if log == nil {
