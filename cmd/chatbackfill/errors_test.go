@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"net"
@@ -320,4 +321,36 @@ func readAll(t *testing.T, pattern string) string {
 		all.Write(data)
 	}
 	return all.String()
+}
+
+// TestShow_SQL: what is read from Postgres is shown as SQL, without its
+// password; a server that cannot be reached is no reason to show nothing.
+func TestShow_SQL(t *testing.T) {
+	t.Chdir(t.TempDir())
+	dsn := postgrestest.New(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), `CREATE TABLE messages (chat_id text, created_at timestamptz, author_type text)`); err != nil {
+		t.Fatal(err)
+	}
+	const job = "name: chats\nsource:\n  postgres:\n    dsn: %s\n    messages: {table: messages, fields: {conversation_id: chat_id, sent_at: created_at, role: author_type}}\n" +
+		"destination:\n  file: {path: events.ndjson}\nstate: sqlite:state.db\n"
+	for dsn, want := range map[string]string{
+		dsn: `sql of messages`,
+		"postgres://nobody:canary-password@127.0.0.1:1/chats": `source.postgres.messages[0].table`,
+	} {
+		if err := os.WriteFile("job.yaml", fmt.Appendf(nil, job, dsn), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if exit := run(t.Context(), []string{"show", "job.yaml"}, nil, &out, &errs); exit != 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("exit %d, want %q in:\n%s%s", exit, want, &out, &errs)
+		}
+		if strings.Contains(out.String()+errs.String(), "canary") {
+			t.Errorf("the password is shown:\n%s%s", &out, &errs)
+		}
+	}
 }

@@ -27,7 +27,7 @@ func (a *app) showCommand() *cobra.Command {
 			if diff {
 				return jobs.WithState(c.Context(), spec, func(j *jobs.JobState) error { return a.showDiff(c.Context(), j, spec, output) })
 			}
-			return a.show(spec, output)
+			return a.show(c.Context(), spec, output)
 		},
 	}
 	c.Flags().BoolVar(&diff, "diff", false, "show how the settings differ from those that the job ran with last")
@@ -35,13 +35,34 @@ func (a *app) showCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) show(spec *jobs.Spec, output string) error {
+func (a *app) show(ctx context.Context, spec *jobs.Spec, output string) error {
 	resolved := spec.Resolved()
+	// The rest can be shown of a database that cannot be reached, too.
+	statements, err := jobs.Statements(ctx, jobs.Execution{Spec: spec, Log: a.log})
+	if err != nil {
+		a.log.Warn("the SQL cannot be shown", "error", err)
+	}
+	if output == outputJSON && len(statements) > 0 {
+		sql := make(map[string]string)
+		for _, s := range statements {
+			sql[s.Set] = s.SQL
+		}
+		resolved["sql"] = sql
+		return a.printJSON(resolved)
+	}
 	var rows []table.Row
 	for _, path := range slices.Sorted(maps.Keys(resolved)) {
 		rows = append(rows, table.Row{path, fmt.Sprint(resolved[path])})
 	}
-	return a.print(output, resolved, table.Row{"setting", "value"}, rows)
+	if err := a.print(output, resolved, table.Row{"setting", "value"}, rows); err != nil {
+		return err
+	}
+	for _, s := range statements {
+		if _, err := fmt.Fprintf(a.out, "\nsql of %s\n  %s\n", s.Set, s.SQL); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) showDiff(ctx context.Context, j *jobs.JobState, spec *jobs.Spec, output string) error {
