@@ -181,7 +181,8 @@ func (f *FileSpec) setDefaults() { f.Source = "file" }
 func LoadSpec(path string, lookupEnv func(string) (string, bool)) (*Spec, error) {
 	data, err := readSpecFile(path)
 	if err != nil {
-		return nil, &Error{Exit: ExitUsage, Err: fmt.Errorf("read job file %s: %w", path, reasonOf(err))}
+		return nil, &Error{Exit: ExitUsage, Err: fmt.Errorf("read job file %s: %w", path, reasonOf(err)),
+			Try: "the path of a job file; chatbackfill init writes one"}
 	}
 	return ParseSpec(path, data, lookupEnv)
 }
