@@ -22,7 +22,7 @@ const (
 // id together say who it is: bot 3 is not agent 3.
 type actor struct {
 	role extract.Role
-	Agent
+	*Agent
 }
 
 // attribution is the actor of an event, and whether a later row could still
@@ -40,6 +40,7 @@ type agents struct {
 	marks []mark
 	names names
 
+	assigned  Agent
 	assignee  actor
 	responder attribution // of the whole conversation, for the strategies that name one
 }
@@ -61,7 +62,7 @@ func acts(r *row) bool {
 // for whom it assigns, whoever wrote it.
 func acting(r *row) actor {
 	if assigns(r) && r.Agent.Known() {
-		return actor{extract.Agent, r.Agent}
+		return actor{extract.Agent, &r.Agent}
 	}
 	return wrote(r)
 }
@@ -69,7 +70,7 @@ func acting(r *row) actor {
 // assigns reports whether the row is about an agent beside its author.
 func assigns(r *row) bool { return r.Kind == extract.KindAssign || r.Kind == extract.KindJoin }
 
-func wrote(r *row) actor { return actor{r.Role, r.Author} }
+func wrote(r *row) actor { return actor{r.Role, &r.Author} }
 
 // writes reports whether somebody of a role wrote the row and it says who.
 func writes(r *row, role extract.Role) bool {
@@ -79,7 +80,8 @@ func writes(r *row, role extract.Role) bool {
 func (a *agents) reset(opts *Options, rows []row, ends []end, afterStart int, said *extract.Conversation) {
 	a.opts, a.rows = opts, rows
 	a.names.reset(rows, opts.Directory)
-	a.assignee = actor{extract.Agent, said.Assignee}
+	a.assigned = said.Assignee
+	a.assignee = actor{extract.Agent, &a.assigned}
 	a.mark(ends)
 	a.responder = a.findResponder(afterStart)
 }
@@ -114,7 +116,7 @@ func (a *agents) mark(ends []end) {
 func (a *agents) findResponder(afterStart int) attribution {
 	switch a.opts.Agent {
 	case NoAgent:
-		return attribution{final: true}
+		return attribution{nobody, true}
 	case Assignee:
 		return attribution{actor: a.assignee}
 	case FirstResponder:
@@ -130,8 +132,11 @@ func (a *agents) findResponder(afterStart int) attribution {
 			}
 		}
 	}
-	return attribution{}
+	return attribution{actor: nobody}
 }
+
+// nobody is whom events without an agent are attributed to.
+var nobody = actor{extract.Agent, &Agent{}}
 
 // of returns whom a customer's message in row i is attributed to.
 func (a *agents) of(i int) attribution {
@@ -144,7 +149,7 @@ func (a *agents) of(i int) attribution {
 }
 
 func (a *agents) handling(i int) attribution {
-	m := a.marks[i]
+	m := &a.marks[i]
 	if m.before >= 0 {
 		return attribution{acting(&a.rows[m.before]), true}
 	}
@@ -186,7 +191,7 @@ func (a *agents) ending(e end) actor {
 		return wrote(&a.rows[e.row])
 	}
 	if e.by != "" {
-		return actor{extract.Agent, Agent{ID: e.by}}
+		return actor{extract.Agent, &Agent{ID: e.by}}
 	}
 	if before := a.marks[e.place].before; before >= 0 {
 		return acting(&a.rows[before])
@@ -203,38 +208,42 @@ type names struct {
 	known     [extract.Bot + 1]index[extract.Person] // by role and id, collected when first needed
 	collected bool
 
-	asked  actor // last: most events are of the same agent as the one before
+	role   extract.Role // of whom was asked last: most events are of the same agent as the one before
+	asked  Agent
 	answer Agent
 }
 
 func (n *names) reset(rows []row, directory map[string]extract.DirectoryAgent) {
 	n.rows, n.directory, n.collected = rows, directory, false
-	n.asked, n.answer = actor{}, Agent{}
+	n.role, n.asked, n.answer = 0, Agent{}, Agent{}
 }
 
 // readable returns who it is with all that is known, as it can be sent.
-func (n *names) readable(who actor) Agent {
-	if who != n.asked {
+// It is valid until the next call.
+func (n *names) readable(who actor) *Agent {
+	if who.role != n.role || *who.Agent != n.asked {
 		p := n.complete(who)
-		n.asked, n.answer = who, Agent{ID: readable(p.ID), Name: readable(p.Name), Username: readable(p.Username)}
+		n.role, n.asked = who.role, *who.Agent
+		n.answer = Agent{ID: readable(p.ID), Name: readable(p.Name), Username: readable(p.Username)}
 	}
-	return n.answer
+	return &n.answer
 }
 
 func (n *names) complete(who actor) Agent {
+	all := *who.Agent
 	if who.ID == "" || who.Name != "" && who.Username != "" {
-		return who.Agent
+		return all
 	}
 	if !n.collected {
 		n.collect()
 	}
 	if known := n.known[who.role].find(who.ID); known != nil {
-		fill(&who.Agent, *known)
+		fill(&all, *known)
 	}
 	if who.role == extract.Agent {
-		fill(&who.Agent, n.directory[who.ID].Person)
+		fill(&all, n.directory[who.ID].Person)
 	}
-	return who.Agent
+	return all
 }
 
 func fill(who *Agent, from Agent) {
@@ -257,7 +266,7 @@ func (n *names) collect() {
 			n.note(wrote(r))
 		}
 		if assigns(r) {
-			n.note(actor{extract.Agent, r.Agent})
+			n.note(actor{extract.Agent, &r.Agent})
 		}
 	}
 }
@@ -268,8 +277,8 @@ func (n *names) note(who actor) {
 	}
 	known := n.known[who.role].find(who.ID)
 	if known == nil {
-		n.known[who.role].add(who.ID, who.Agent)
+		n.known[who.role].add(who.ID, *who.Agent)
 		return
 	}
-	fill(known, who.Agent)
+	fill(known, *who.Agent)
 }

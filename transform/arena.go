@@ -37,7 +37,7 @@ func (a *Arena) Reset() {
 	a.text.reset()
 }
 
-// reserve returns room for n events.
+// reserve returns room for n events, all zero.
 func (a *Arena) reserve(n int) []Event {
 	block := a.events.room(n)
 	start := len(*block)

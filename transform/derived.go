@@ -99,7 +99,7 @@ func (c *counter) add(i int, r *row) {
 }
 
 // appendTo adds the wanted properties of an event of row r, the last one added.
-func (c *counter) appendTo(all []Property, f draft, r *row) []Property {
+func (c *counter) appendTo(all []Property, f *draft, r *row) []Property {
 	add := func(which derivedSet, value int64) {
 		if c.set&which != 0 {
 			name := DerivedProperties[bits.TrailingZeros(uint(which))]

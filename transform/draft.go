@@ -28,17 +28,17 @@ func (d *deriving) message(i int, starts, outbound bool) {
 		e.agent = d.agents.of(i)
 		if starts {
 			e.name = Started
-			d.event(e)
+			d.event(&e)
 		}
 		e.name = Sent
-		d.event(e)
+		d.event(&e)
 	case outbound && d.opts.Outbound == Exclude:
 		d.exclude(i, Ignored+"outbound")
 	case r.Role == extract.Bot && d.opts.Bots == Exclude:
 		d.exclude(i, Ignored+"bot")
 	default:
 		e.name, e.agent = Received, d.agents.author(i)
-		d.event(e)
+		d.event(&e)
 	}
 }
 
@@ -51,14 +51,14 @@ func (d *deriving) exclude(i int, o Outcome) {
 }
 
 func (d *deriving) end(e end) {
-	d.event(draft{
+	d.event(&draft{
 		name: Ended, row: e.row, place: e.place, last: e.last, at: e.at,
 		agent: attribution{d.agents.ending(e), true}, inferred: e.inferred,
 	})
 }
 
 // event adds the event unless it is to wait or is too large.
-func (d *deriving) event(f draft) {
+func (d *deriving) event(f *draft) {
 	userID, anonymousID := d.identify(f.row)
 	if due := f.at.Add(d.opts.WaitForAgent); !f.agent.final && !d.opts.Final && due > d.known.Horizon && d.opts.WaitForAgent > 0 {
 		d.waiting++
@@ -70,13 +70,15 @@ func (d *deriving) event(f draft) {
 	}
 	// Events are large: this one is made in its place, not copied there.
 	n := len(d.Events)
-	d.Events = append(d.Events, Event{UserID: userID, AnonymousID: anonymousID})
+	d.Events = d.Events[:n+1]
 	e := &d.Events[n]
+	e.UserID, e.AnonymousID = userID, anonymousID
 	d.fill(e, f)
 	if !d.encode(e) {
 		d.oversized++
 		d.settle(f.row, Rejected+Outcome(TooLarge))
 		d.Rejects = append(d.Rejects, oversized(e, &d.agents.rows[f.last]))
+		*e = Event{}
 		d.Events = d.Events[:n]
 		return
 	}
@@ -91,18 +93,17 @@ func (d *deriving) settle(row int, o Outcome) {
 	}
 }
 
-func (d *deriving) fill(e *Event, f draft) {
+func (d *deriving) fill(e *Event, f *draft) {
 	message := &d.agents.rows[f.last]
 	e.Name = f.name
-	e.ID = d.ids.event(d.Conversation.ID, f.name, message.id)
-	e.Key = d.ids.key(f.name, message.id)
+	e.ID, e.Key = d.ids.event(d.Conversation.ID, f.name, message.id)
 	e.Timestamp = floor(f.at, time.Millisecond)
 	e.ConversationID = d.readableID
 	e.MessageID = readable(message.id)
 	e.Duration = d.duration(f.at)
 	e.Settings = &d.opts.Settings
 	e.Row = f.place
-	e.Agent = d.agents.names.readable(f.agent.actor)
+	e.Agent = *d.agents.names.readable(f.agent.actor)
 	if f.row >= 0 && d.agents.rows[f.row].isMessage {
 		e.Body = d.bodyOf(f.row)
 	}
@@ -146,7 +147,7 @@ func floor(t extract.Time, unit time.Duration) extract.Time {
 }
 
 // properties returns the properties of an event beyond those of the spec.
-func (d *deriving) properties(f draft) []Property {
+func (d *deriving) properties(f *draft) []Property {
 	if len(d.opts.Extra) == 0 && d.derived == 0 && !f.inferred {
 		return d.constant
 	}

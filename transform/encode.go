@@ -19,21 +19,34 @@ type Settings struct {
 	Context      map[string]any
 	Integrations map[string]any
 
-	contextJSON, integrationsJSON []byte
+	beforeProperties, afterProperties string // in the JSON of every event
 }
 
-func (s *Settings) encode() (err error) {
-	if len(s.Context) > 0 {
-		if s.contextJSON, err = json.Marshal(s.Context); err != nil {
-			return fmt.Errorf("encode context: %w", err)
-		}
+func (s *Settings) encode() error {
+	context, err := encodeSetting("context", s.Context)
+	if err != nil {
+		return err
 	}
-	if len(s.Integrations) > 0 {
-		if s.integrationsJSON, err = json.Marshal(s.Integrations); err != nil {
-			return fmt.Errorf("encode integrations: %w", err)
-		}
+	integrations, err := encodeSetting("integrations", s.Integrations)
+	if err != nil {
+		return err
 	}
+	s.beforeProperties = `"` + context + `,"properties":`
+	s.afterProperties = `}` + integrations + `}`
 	return nil
+}
+
+// encodeSetting returns a setting as a member of an event, after a comma; "" if
+// there is none.
+func encodeSetting(name string, setting map[string]any) (string, error) {
+	if len(setting) == 0 {
+		return "", nil
+	}
+	encoded, err := json.Marshal(setting)
+	if err != nil {
+		return "", fmt.Errorf("encode %s: %w", name, err)
+	}
+	return `,"` + name + `":` + string(encoded), nil
 }
 
 // lineEnds is the first byte of U+2028 and U+2029, which end a line in
@@ -191,5 +204,5 @@ func (e *Event) Revise(revision int) {
 // contentHash is a hash of an encoded event without its messageId: what would
 // be sent again if only the ids were others is the same content.
 func contentHash(encoded []byte) uint64 {
-	return xxhash.Sum64(encoded[len(beforeID)+36:])
+	return xxhash.Sum64(encoded[len(beforeID)+idLen:])
 }

@@ -17,18 +17,19 @@ type ID [16]byte
 func (id ID) String() string { return string(id.appendText(make([]byte, 0, 36))) }
 
 func (id ID) appendText(b []byte) []byte {
-	var text [36]byte
-	at := 0
-	for i, c := range id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			text[at] = '-'
-			at++
-		}
-		text[at], text[at+1] = hexDigits[c>>4], hexDigits[c&0xf]
-		at += 2
+	b = append(b, "00000000-0000-0000-0000-000000000000"...)
+	text := (*[idLen]byte)(b[len(b)-idLen:])
+	for i, at := range digitsAt {
+		text[at%idLen], text[(at+1)%idLen] = hexDigits[id[i]>>4], hexDigits[id[i]&0xf]
 	}
-	return append(b, text[:]...)
+	return b
 }
+
+// idLen is the length of an id's text, and digitsAt where each of its bytes is
+// in there.
+const idLen = 36
+
+var digitsAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
 
 // urlNamespace is the URL namespace of RFC 9562, 6ba7b811-9dad-11d1-80b4-00c04fd430c8.
 var urlNamespace = ID{0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}
@@ -42,6 +43,10 @@ const separator = "\x1f"
 type ids struct {
 	root    ID
 	scratch []byte
+
+	conversation string // of the last event
+	named        []byte // what the last event's id is made of
+	within       int    // where the part of named begins that is not the same in the whole conversation
 }
 
 func newIDs(namespace, label string) ids {
@@ -59,17 +64,38 @@ func (g *ids) of(parts ...string) ID {
 		b = append(b, part...)
 	}
 	g.scratch = b
-	sum := sha1.Sum(b)
+	return hashed(b)
+}
+
+// hashed returns the UUIDv5 of a root's bytes and a name.
+func hashed(rootAndName []byte) ID {
+	sum := sha1.Sum(rootAndName)
 	id := ID(sum[:16])
 	id[6] = id[6]&0x0f | 0x50
 	id[8] = id[8]&0x3f | 0x80
 	return id
 }
 
-// event returns the messageId of an event.
-func (g *ids) event(conversation string, name Name, message string) ID {
-	return g.of(conversation, name.String(), message)
+// event returns the messageId of an event, UUIDv5(root, conversation, name,
+// message), and the key that names it within its conversation, whatever the
+// namespace.
+func (g *ids) event(conversation string, name Name, message string) (ID, uint64) {
+	if g.within == 0 || conversation != g.conversation {
+		b := append(g.named[:0], g.root[:]...)
+		b = append(append(b, conversation...), separator...)
+		g.conversation, g.named, g.within = conversation, b, len(b)
+	}
+	g.named = append(append(g.named[:g.within], beforeMessage[name]...), message...)
+	return hashed(g.named), xxhash.Sum64(g.named[g.within:])
 }
+
+// beforeMessage is what comes before the message in the name of an event, by Name.
+var beforeMessage = func() (all [len(eventNames)]string) {
+	for i, name := range eventNames {
+		all[i] = name + separator
+	}
+	return all
+}()
 
 // anonymous returns the anonymousId of a conversation whose customer is unknown.
 func (g *ids) anonymous(conversation string) string {
@@ -80,12 +106,6 @@ func (g *ids) anonymous(conversation string) string {
 // the equal messages of one file or query.
 func (g *ids) message(m *extract.Message, n int) string {
 	return g.of(m.ConversationID, strconv.FormatInt(int64(m.SentAt), 10), m.Author.ID, m.Body, strconv.Itoa(n)).String()
-}
-
-// key names an event within its conversation, whatever the namespace.
-func (g *ids) key(name Name, message string) uint64 {
-	g.scratch = append(append(append(g.scratch[:0], name.String()...), separator...), message...)
-	return xxhash.Sum64(g.scratch)
 }
 
 // Revised returns the id under which the event of this id is sent again on

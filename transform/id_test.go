@@ -7,7 +7,7 @@ import (
 
 func TestIDText(t *testing.T) {
 	ids := newIDs("my-namespace", "my-label")
-	id := ids.event("abd627dbecffc", Sent, "beaffc193618cbe")
+	id, key := ids.event("abd627dbecffc", Sent, "beaffc193618cbe")
 	if id[6]>>4 != 5 || id[8]>>6 != 2 {
 		t.Errorf("%s is no UUID of version 5", id)
 	}
@@ -19,8 +19,24 @@ func TestIDText(t *testing.T) {
 			t.Errorf("ParseID(%q) is ok", s)
 		}
 	}
-	if ids.key(Sent, "1") == ids.key(Received, "1") || ids.key(Sent, "1") == ids.key(Sent, "2") {
-		t.Error("keys do not tell events apart")
+	for _, c := range []struct {
+		conversation string
+		name         Name
+		message      string
+		same         bool
+	}{
+		{"abd627dbecffc", Sent, "beaffc193618cb", false},
+		{"abd627dbecffc", Received, "beaffc193618cbe", false},
+		{"abd627dbecff", Sent, "beaffc193618cbe", true},
+		{"", Sent, "beaffc193618cbe", true},
+	} {
+		other, otherKey := ids.event(c.conversation, c.name, c.message)
+		if want := ids.of(c.conversation, c.name.String(), c.message); other == id || other != want {
+			t.Errorf("%v: id %s, want %s", c, other, want)
+		}
+		if (otherKey == key) != c.same {
+			t.Errorf("%v: key %x, that of Sent was %x", c, otherKey, key)
+		}
 	}
 }
 
@@ -31,7 +47,11 @@ func TestRevised(t *testing.T) {
 	if !ok {
 		t.Fatal("it is no id")
 	}
-	e := Event{ID: id, Name: Sent, ConversationID: "c", MessageID: "m", Body: "body", Timestamp: 1}
+	var settings Settings
+	if err := settings.encode(); err != nil {
+		t.Fatal(err)
+	}
+	e := Event{ID: id, Settings: &settings, Name: Sent, ConversationID: "c", MessageID: "m", Body: "body", Timestamp: 1}
 	e.JSON = new(writer).event(nil, &e)
 	before, hash := string(e.JSON), contentHash(e.JSON)
 	e.Revise(2)

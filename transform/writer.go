@@ -35,30 +35,22 @@ var beforeTime = func() (all [len(eventNames)]string) {
 func (w *writer) event(b []byte, e *Event) []byte {
 	b = append(b, beforeID...)
 	b = e.ID.appendText(b)
-	b = append(b, '"')
 	b = append(b, w.whose(e)...)
 	b = append(b, beforeTime[e.Name]...)
 	b = w.time(b, e.Timestamp)
-	b = append(b, '"')
-	if s := e.Settings; s != nil && len(s.contextJSON) > 0 {
-		b = append(append(b, `,"context":`...), s.contextJSON...)
-	}
-	b = append(b, `,"properties":`...)
+	b = append(b, e.Settings.beforeProperties...)
 	open := len(b)
 	b = w.properties(b, e)
 	b[open] = '{' // in place of the first comma
-	b = append(b, '}')
-	if s := e.Settings; s != nil && len(s.integrationsJSON) > 0 {
-		b = append(append(b, `,"integrations":`...), s.integrationsJSON...)
-	}
-	return append(b, '}')
+	return append(b, e.Settings.afterProperties...)
 }
 
-// whose returns the customer's ids, encoded.
+// whose returns the customer's ids, encoded, after the quote that closes the
+// event's id.
 func (w *writer) whose(e *Event) []byte {
-	if who := (customer{e.UserID, e.AnonymousID}); who != w.customer {
+	if who := (customer{e.UserID, e.AnonymousID}); who != w.customer || w.customerJSON == nil {
 		w.customer = who
-		w.customerJSON = appendText(w.customerJSON[:0], `,"anonymousId":"`, who.anonymousID)
+		w.customerJSON = appendText(append(w.customerJSON[:0], '"'), `,"anonymousId":"`, who.anonymousID)
 		w.customerJSON = appendText(w.customerJSON, `,"userId":"`, who.userID)
 	}
 	return w.customerJSON
@@ -157,17 +149,16 @@ func (w *writer) time(b []byte, t extract.Time) []byte {
 		w.day, w.date = day, t.Time().AppendFormat(w.date[:0], "2006-01-02T")
 	}
 	b = append(b, w.date...)
-	s := ms / 1000
-	b = append(appendTwo(b, s/3600), ':')
-	b = append(appendTwo(b, s/60%60), ':')
-	b = appendTwo(b, s%60)
+	s := uint32(ms / 1000)
+	hour, minute, second := s/3600, s/60%60, s%60
+	b = append(b, digit(hour/10), digit(hour%10), ':', digit(minute/10), digit(minute%10), ':', digit(second/10), digit(second%10))
 	if ms %= 1000; ms != 0 {
 		b = appendMillis(b, ms)
 	}
 	return append(b, 'Z')
 }
 
-func appendTwo(b []byte, n int64) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+func digit(n uint32) byte { return byte('0' + n) }
 
 // appendMillis appends the thousandths of a second without zeros at the end.
 func appendMillis(b []byte, ms int64) []byte {
