@@ -90,6 +90,9 @@ func plainPrefix(s string) int {
 			}
 		}
 	}
+	if i < len(s) && i > 0 && allPlain(load(s[len(s)-8:])) {
+		return len(s)
+	}
 	for i < len(s) && plain[s[i]] {
 		i++
 	}

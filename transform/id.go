@@ -2,6 +2,7 @@ package transform
 
 import (
 	"crypto/sha1"
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 
@@ -18,9 +19,9 @@ func (id ID) String() string { return string(id.appendText(make([]byte, 0, 36)))
 
 func (id ID) appendText(b []byte) []byte {
 	b = append(b, "00000000-0000-0000-0000-000000000000"...)
-	text := (*[idLen]byte)(b[len(b)-idLen:])
+	text := b[len(b)-idLen:]
 	for i, at := range digitsAt {
-		text[at%idLen], text[(at+1)%idLen] = hexDigits[id[i]>>4], hexDigits[id[i]&0xf]
+		binary.LittleEndian.PutUint16(text[at:], hexPairs[id[i]])
 	}
 	return b
 }
@@ -29,7 +30,15 @@ func (id ID) appendText(b []byte) []byte {
 // in there.
 const idLen = 36
 
-var digitsAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+var digitsAt = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// hexPairs are the two digits of each byte, the first one in the low bits.
+var hexPairs = func() (t [256]uint16) {
+	for c := range t {
+		t[c] = uint16(hexDigits[c>>4]) | uint16(hexDigits[c&0xf])<<8
+	}
+	return t
+}()
 
 // urlNamespace is the URL namespace of RFC 9562, 6ba7b811-9dad-11d1-80b4-00c04fd430c8.
 var urlNamespace = ID{0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}
@@ -70,10 +79,9 @@ func (g *ids) of(parts ...string) ID {
 // hashed returns the UUIDv5 of a root's bytes and a name.
 func hashed(rootAndName []byte) ID {
 	sum := sha1.Sum(rootAndName)
-	id := ID(sum[:16])
-	id[6] = id[6]&0x0f | 0x50
-	id[8] = id[8]&0x3f | 0x80
-	return id
+	sum[6] = sum[6]&0x0f | 0x50
+	sum[8] = sum[8]&0x3f | 0x80
+	return ID(sum[:16])
 }
 
 // event returns the messageId of an event, UUIDv5(root, conversation, name,

@@ -70,8 +70,9 @@ func (w *writer) properties(b []byte, e *Event) []byte {
 		b, more = appendBefore(b, more, "agent_username")
 		b = appendText(b, `,"agent_username":"`, e.Agent.Username)
 		b, more = appendBefore(b, more, "conversation_duration")
+		b = append(b, beforeDuration...)
 	}
-	b = strconv.AppendInt(append(b, `,"conversation_duration":`...), e.Duration, 10)
+	b = strconv.AppendInt(b, e.Duration, 10)
 	b, more = appendBefore(b, more, "conversation_id")
 	b = append(b, w.conversationOf(e)...)
 	b, more = appendBefore(b, more, "message_body")
@@ -81,13 +82,17 @@ func (w *writer) properties(b []byte, e *Event) []byte {
 	return appendAll(b, more)
 }
 
-// agentOf returns the properties of the agent, between which there are no others.
+const beforeDuration = `,"conversation_duration":`
+
+// agentOf returns the properties of the agent, and beforeDuration, between which
+// there are no others.
 func (w *writer) agentOf(e *Event) []byte {
-	if e.Agent != w.agent {
+	if e.Agent != w.agent || w.agentJSON == nil {
 		w.agent = e.Agent
 		w.agentJSON = appendText(w.agentJSON[:0], `,"agent_id":"`, e.Agent.ID)
 		w.agentJSON = appendText(w.agentJSON, `,"agent_name":"`, e.Agent.Name)
 		w.agentJSON = appendText(w.agentJSON, `,"agent_username":"`, e.Agent.Username)
+		w.agentJSON = append(w.agentJSON, beforeDuration...)
 	}
 	return w.agentJSON
 }
