@@ -116,6 +116,24 @@ func TestCanonicalJSON(t *testing.T) {
 	}
 }
 
+// Each byte in each place is left as it is, or replaced.
+func TestReadable(t *testing.T) {
+	for _, text := range []string{"abcdefg", "abcdefgh", "abcdefghijklmnopqrst"} {
+		for c := range 256 {
+			for place := range len(text) {
+				before, after := text[:place], text[place+1:]
+				want := before + string(rune(c)) + after
+				if c == 0 || c >= utf8.RuneSelf {
+					want = before + "\ufffd" + after
+				}
+				if got := readable(before + string([]byte{byte(c)}) + after); got != want {
+					t.Fatalf("%q before %q: got %q", before, after, got)
+				}
+			}
+		}
+	}
+}
+
 // Each byte in each place of a word ends the plain prefix there or nowhere.
 func TestPlainPrefix(t *testing.T) {
 	for c := range 256 {
