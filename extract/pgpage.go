@@ -22,7 +22,7 @@ type pgPage struct {
 	refuse bool           // it is larger than memory allows: rows are counted only
 
 	transcripts []Transcript // the first is of rows of no conversation
-	messages    []Message    // as they came; those of the transcripts are copies
+	messages    []Message    // as they came, until the page is finished
 	owners      []int32      // the transcripts of the messages
 	counts      []int        // messages of each transcript
 	arena       Scratch
@@ -32,13 +32,12 @@ type pgPage struct {
 	last        int   // the transcript of the last row
 }
 
-// newPage begins a page that collects messages in the memory of one that is
-// finished.
-func (p *PostgresPass) newPage(ids []string, messages []Message) *pgPage {
+// newPage begins a page with room for so many messages.
+func (p *PostgresPass) newPage(ids []string, room int) *pgPage {
 	page := &pgPage{
 		pass: p, ids: ids, single: len(ids) <= 1,
-		messages:    messages[:0],
-		owners:      make([]int32, 0, cap(messages)),
+		messages:    make([]Message, 0, room),
+		owners:      make([]int32, 0, room),
 		groups:      make(map[string]int, len(ids)),
 		transcripts: make([]Transcript, 1, len(ids)+1),
 		counts:      make([]int, len(ids)+1),
@@ -125,7 +124,7 @@ func (page *pgPage) message(row pgRow) error {
 		return nil
 	}
 	id, badID := m.conversationID(row.values, &page.arena)
-	group, ok, err := page.group(row.pgRelation, id, badID)
+	group, ok, err := page.groupOf(row.pgRelation, id, badID)
 	if !ok || err != nil {
 		return err
 	}
@@ -160,7 +159,7 @@ func (page *pgPage) message(row pgRow) error {
 func (page *pgPage) conversation(row pgRow) error {
 	m := row.mapping
 	id, badID := m.conversationID(row.values, &page.arena)
-	group, ok, err := page.group(row.pgRelation, id, badID)
+	group, ok, err := page.groupOf(row.pgRelation, id, badID)
 	if !ok || err != nil {
 		return err
 	}
@@ -188,8 +187,8 @@ func (page *pgPage) conversation(row pgRow) error {
 	return nil
 }
 
-// group finds the transcript of a row; false if the row is none of the page's.
-func (page *pgPage) group(r *pgRelation, id string, bad *problem) (int, bool, error) {
+// groupOf finds the transcript of a row; false if the row is none of the page's.
+func (page *pgPage) groupOf(r *pgRelation, id string, bad *problem) (int, bool, error) {
 	switch {
 	case bad != nil:
 		return 0, true, nil
@@ -289,20 +288,7 @@ func (page *pgPage) finish() Page {
 	if page.refuse {
 		page.transcripts[1].Rejects = append(page.transcripts[1].Rejects, page.refusal())
 	}
-	messages := make([]Message, len(page.messages))
-	next := make([]int, len(page.transcripts))
-	at := 0
-	for i := range page.transcripts {
-		next[i] = at
-		at += page.counts[i]
-		if page.counts[i] > 0 {
-			page.transcripts[i].Messages = messages[next[i]:at:at]
-		}
-	}
-	for i, owner := range page.owners {
-		messages[next[owner]] = page.messages[i]
-		next[owner]++
-	}
+	page.group()
 	var out Page
 	for i := range page.transcripts {
 		t := &page.transcripts[i]
@@ -312,4 +298,30 @@ func (page *pgPage) finish() Page {
 		}
 	}
 	return out
+}
+
+// group brings the messages of each transcript together, in the order in which
+// they came. It takes no second copy of them: they are most of a page.
+func (page *pgPage) group() {
+	next := make([]int32, len(page.transcripts))
+	at := 0
+	for i := range page.transcripts {
+		next[i] = int32(at)
+		end := at + page.counts[i]
+		if end > at {
+			page.transcripts[i].Messages = page.messages[at:end:end]
+		}
+		at = end
+	}
+	places := page.owners
+	for i, owner := range places {
+		places[i] = next[owner]
+		next[owner]++
+	}
+	for i := range places {
+		for at := places[i]; at != int32(i); at = places[i] {
+			page.messages[i], page.messages[at] = page.messages[at], page.messages[i]
+			places[i], places[at] = places[at], at
+		}
+	}
 }

@@ -19,10 +19,10 @@ type PostgresReader struct {
 	after  *string   // the last id that was listed
 	listed bool      // there are no further ids than those of pending
 
-	pending []string  // ids that were listed and not yet read
-	size    int       // conversations of the next page
-	tried   int       // conversations in the page that was tried last
-	scratch []Message // of the page before
+	pending []string // ids that were listed and not yet read
+	size    int      // conversations of the next page
+	tried   int      // conversations in the page that was tried last
+	room    int      // for messages of the next page: those of the page before, and some more
 	read    atomic.Int64
 }
 
@@ -52,7 +52,7 @@ func (r *PostgresReader) Progress() int64 { return r.read.Load() }
 
 // Close removes temporary files. It must not be called during Next.
 func (r *PostgresReader) Close() error {
-	r.pending, r.listed, r.strays, r.scratch = nil, true, false, nil
+	r.pending, r.listed, r.strays = nil, true, false
 	if r.list == nil {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, 
 	}
 	n := min(len(ids), r.size)
 	r.tried = n
-	page := r.pass.newPage(ids[:n], r.scratch)
+	page := r.pass.newPage(ids[:n], r.room)
 	if err := page.fill(ctx, tx); err != nil {
 		return Page{}, err
 	}
@@ -154,7 +154,7 @@ func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, 
 		r.after = &ids[len(ids)-1]
 	}
 	r.pending, r.listed = ids[n:], listed
-	r.scratch = page.messages
+	r.room = len(page.messages) + len(page.messages)/16
 	r.read.Add(page.read)
 	if page.bytes < r.pass.cfg.PageBytes/2 {
 		r.size = min(2*r.size, r.pass.cfg.Page)
@@ -184,7 +184,7 @@ func (r *PostgresReader) strayPage(ctx context.Context) (out Page, err error) {
 	p := r.pass
 	err = p.retry(ctx, "the rows of no conversation", func() error {
 		return p.inTransaction(ctx, listTimeout, func(tx *pgTransaction) error {
-			page := p.newPage(nil, nil)
+			page := p.newPage(nil, 0)
 			for _, relation := range p.relations() {
 				if err := page.strays(ctx, tx, relation); err != nil {
 					return err

@@ -24,6 +24,7 @@ import (
 type File struct {
 	path   string
 	file   *os.File
+	buffer *bufio.Writer // used by every call of Send
 	open   encoder
 	state  fileState
 	broken error // why the file is in a state that nobody knows
@@ -50,7 +51,7 @@ func OpenFile(path string, c Continuation) (*File, error) {
 	if err != nil {
 		return nil, placeError(err)
 	}
-	d := &File{path: path, file: file, open: open, state: recorded}
+	d := &File{path: path, file: file, buffer: bufio.NewWriterSize(nil, 256<<10), open: open, state: recorded}
 	if err = c.hold(file); err == nil {
 		err = d.resume(created, c.State != nil, c.Logger)
 	}
@@ -122,8 +123,8 @@ func (d *File) append(b batch) (fileState, error) {
 var lineEnd = []byte{'\n'}
 
 func (d *File) encode(w io.Writer, b batch) error {
-	buffered := bufio.NewWriterSize(w, 256<<10)
-	encoded, err := d.open(buffered)
+	d.buffer.Reset(w)
+	encoded, err := d.open(d.buffer)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (d *File) encode(w io.Writer, b batch) error {
 	if err := encoded.Close(); err != nil {
 		return err
 	}
-	return buffered.Flush()
+	return d.buffer.Flush()
 }
 
 // resume makes the file what the state says it was.
