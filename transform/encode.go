@@ -75,8 +75,8 @@ func appendString(b []byte, s string) []byte {
 }
 
 // plainPrefix is the length of the longest prefix of s that stands for itself.
-// It looks at eight bytes at a time, at each of them only if one is not plain or
-// not ASCII: a plain body is written in 30 ns instead of 45.
+// It looks at eight bytes at a time, the last of which may overlap others, and at
+// each of them only if one is not plain or not ASCII.
 func plainPrefix(s string) int {
 	i := 0
 	for i+8 <= len(s) {

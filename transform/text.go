@@ -19,6 +19,8 @@ func blank(s string) bool {
 // isASCII reports whether s, of eight bytes or more, is ASCII without NUL. It
 // looks at eight bytes at a time, the last of which may overlap others.
 func isASCII(s string) bool {
+	// A subtraction sets the highest bit of a zero byte; it only carries into
+	// the next one from there.
 	const each, highest = 0x0101010101010101, 0x8080808080808080
 	last := load(s[len(s)-8:])
 	found := last | (last - each)
