@@ -13,7 +13,7 @@ import (
 // share of a small heap would be collected all the time.
 const (
 	gcPercent   = 40
-	leastGrowth = 32 << 20
+	leastGrowth = 24 << 20
 )
 
 // growth is set anew by every collection, which finds it unused.

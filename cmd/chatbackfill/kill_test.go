@@ -85,7 +85,7 @@ func (j *job) read(name string) []byte {
 // binary builds the program, once, as users have it: without what tests are
 // instrumented with, which makes it so slow that kills hit its start only. It is
 // compiled as for the image, so that all of it is compiled only once.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	path, err := built()
 	if err != nil {
