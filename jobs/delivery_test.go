@@ -38,12 +38,17 @@ const chats = 400
 
 func newDelivery(t *testing.T) *delivery {
 	t.Helper()
-	d := &delivery{T: t, server: segmenttest.New(t), dir: t.TempDir(), chunk: 700, stop: make(chan struct{}), retryFor: "10m"}
+	return newDeliveryOf(t, chats)
+}
+
+func newDeliveryOf(t *testing.T, conversations int) *delivery {
+	t.Helper()
+	d := &delivery{T: t, server: segmenttest.New(t), dir: t.TempDir(), chunk: 7 * conversations / 4, stop: make(chan struct{}), retryFor: "10m"}
 	f, err := os.Create(filepath.Join(d.dir, "chats.parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(examples.Write(f, chats, 3, nil), f.Close()); err != nil {
+	if err := errors.Join(examples.Write(f, conversations, 3, nil), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -176,12 +181,29 @@ func events(s *segmenttest.Server) map[string]string {
 // wantEvents are the events of an undisturbed run.
 func wantEvents(t *testing.T) map[string]string {
 	t.Helper()
-	d := newDelivery(t)
-	if _, err := d.run(); err != nil {
-		t.Fatal(err)
-	}
-	return events(d.server)
+	return wantEventsOf(t, chats)
 }
+
+func wantEventsOf(t *testing.T, conversations int) map[string]string {
+	t.Helper()
+	undisturbed.Lock()
+	defer undisturbed.Unlock()
+	if undisturbed.events[conversations] == nil {
+		d := newDeliveryOf(t, conversations)
+		if _, err := d.run(); err != nil {
+			t.Fatal(err)
+		}
+		undisturbed.events[conversations] = events(d.server)
+	}
+	return maps.Clone(undisturbed.events[conversations])
+}
+
+// undisturbed has the events of undisturbed runs by their conversations: every
+// run makes the same.
+var undisturbed = struct {
+	sync.Mutex
+	events map[int]map[string]string
+}{events: map[int]map[string]string{}}
 
 func (d *delivery) checkAccepted(want map[string]string) {
 	d.Helper()

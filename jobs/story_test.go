@@ -87,11 +87,15 @@ func (d *delivery) checkOnce(want map[string]string) {
 	}
 }
 
+// storyChats are conversations enough for a story: customers with several, some
+// of them held back.
+const storyChats = 150
+
 // inBothStores tells a story with SQLite and with Postgres.
 func inBothStores(t *testing.T, story func(*testing.T, *delivery)) {
-	t.Run("sqlite", func(t *testing.T) { story(t, newDelivery(t)) })
+	t.Run("sqlite", func(t *testing.T) { story(t, newDeliveryOf(t, storyChats)) })
 	t.Run("postgres", func(t *testing.T) {
-		d := newDelivery(t)
+		d := newDeliveryOf(t, storyChats)
 		d.extra = "state: " + postgrestest.New(t)
 		story(t, d)
 	})
@@ -100,7 +104,7 @@ func inBothStores(t *testing.T, story func(*testing.T, *delivery)) {
 // TestStoryOfARotatedKey: another key asks once, whatever was delivered is not
 // sent again, and the store does not know the keys.
 func TestStoryOfARotatedKey(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		d.server.RequireKey("right")
 		for range 2 { // with a wrong key nothing is delivered: it may change
@@ -108,7 +112,7 @@ func TestStoryOfARotatedKey(t *testing.T) {
 				t.Fatalf("with a wrong key: %v", err)
 			}
 		}
-		half := func(e *Execution) { e.Limit = chats / 2 }
+		half := func(e *Execution) { e.Limit = storyChats / 2 }
 		d.mustRun(withKey("right"), half)
 		before := events(d.server)
 		if len(before) == 0 || len(before) == len(want) {
@@ -134,7 +138,7 @@ func TestStoryOfARotatedKey(t *testing.T) {
 // TestStoryOfARehearsal: another label and key have their own state and ids. The
 // key of the real thing under another label asks.
 func TestStoryOfARehearsal(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		rehearsal := func(s *Spec) { withLabel("rehearsal")(s); withKey("another key")(s) }
 		d.mustRun(rehearsal)
@@ -163,7 +167,7 @@ func TestStoryOfARehearsal(t *testing.T) {
 
 // TestStoryOfChangedSettings changes a setting of each class.
 func TestStoryOfChangedSettings(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		d.mustRun(unchanged)
 		d.mustRun(func(s *Spec) { s.Destination.Segment.Rate, s.Drain = 400_000, 1 })
@@ -188,19 +192,19 @@ func TestStoryOfChangedSettings(t *testing.T) {
 // TestStoryOfShards goes from one process to several and back, with half of the
 // work done each time, and with settings accepted between.
 func TestStoryOfShards(t *testing.T) {
-	want := wantEvents(t)
-	d := newDelivery(t)
+	want := wantEventsOf(t, storyChats)
+	d := newDeliveryOf(t, storyChats)
 	d.extra = "state: " + postgrestest.New(t)
 	limited := func(n int) func(*Execution) { return func(e *Execution) { e.Limit = n } }
 	of := func(index, n int) func(*Execution) {
 		return func(e *Execution) { e.Shard = extract.Shard{Index: index, Of: n} }
 	}
-	d.mustRun(unchanged, limited(chats/4))
+	d.mustRun(unchanged, limited(storyChats/4))
 	for i := range 4 {
 		d.mustRun(unchanged, of(i, 4), limited(30))
 	}
 	before := len(d.server.Accepted())
-	d.mustRun(unchanged, limited(chats/2))
+	d.mustRun(unchanged, limited(storyChats/2))
 	if n := len(d.server.Accepted()); n <= before || n >= len(want) {
 		t.Errorf("%d events accepted by one process, %d after several", n, before)
 	}
@@ -240,7 +244,7 @@ func TestStoryOfShards(t *testing.T) {
 // TestStoryOfAMappingFix: conversations that a wrong mapping holds back are sent
 // once it is right and accepted, each event once.
 func TestStoryOfAMappingFix(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		wrong := func(s *Spec) {
 			s.Rejects.Max = RejectsMax{Rows: 1, Conversations: 1}
@@ -305,7 +309,7 @@ func customers(t *testing.T, all map[string]string) (ids map[string][]string, co
 // TestStoryOfADeletionRequest: half way through an import a customer wants to be
 // forgotten. What was sent of them is listed, the rest never is.
 func TestStoryOfADeletionRequest(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	ids, conversations := customers(t, want)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		bad := func(s *Spec) {
@@ -377,7 +381,7 @@ func TestStoryOfADeletionRequest(t *testing.T) {
 // TestStoryOfASuppressFile: a customer who is added to the job's file between a
 // run that was interrupted and the one that resumes it is left out by that.
 func TestStoryOfASuppressFile(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	ids, _ := customers(t, want)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		file := filepath.Join(d.dir, "suppress.txt")
@@ -388,7 +392,7 @@ func TestStoryOfASuppressFile(t *testing.T) {
 		}
 		listed := func(s *Spec) { s.Conversation.Suppress = file }
 		write()
-		d.mustRun(listed, func(e *Execution) { e.Limit = chats / 2 })
+		d.mustRun(listed, func(e *Execution) { e.Limit = storyChats / 2 })
 		before := events(d.server)
 		var late []string // users of whom nothing was sent so far
 		for _, user := range slices.Sorted(maps.Keys(ids)) {
@@ -438,7 +442,7 @@ func heldCustomer(t *testing.T, d *delivery, conversations map[string]map[string
 // TestStoryOfADeletionErases: what a reject kept of a customer is in no file of
 // the store afterwards.
 func TestStoryOfADeletionErases(t *testing.T) {
-	d := newDelivery(t)
+	d := newDeliveryOf(t, storyChats)
 	bad := func(s *Spec) {
 		s.Rejects = RejectsSpec{Scope: "conversation", Max: RejectsMax{Rows: 1, Conversations: 1}, KeepPayload: true}
 		delete(s.Source.Parquet.Messages[0].Fields["role"].Values, "lead")
@@ -495,7 +499,7 @@ func TestStoryOfADeletionErases(t *testing.T) {
 // TestStoryOfARevision: what has changed is sent again under new ids, once, and
 // nothing after that.
 func TestStoryOfARevision(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	inBothStores(t, func(t *testing.T, d *delivery) {
 		d.mustRun(unchanged)
 		omit := func(s *Spec) { s.Conversation.MessageBody = "omit" }
@@ -547,7 +551,7 @@ func TestStoryOfARevision(t *testing.T) {
 
 // TestStoryOfOneMonthAgain sends a range of time again, with the same ids.
 func TestStoryOfOneMonthAgain(t *testing.T) {
-	want := wantEvents(t)
+	want := wantEventsOf(t, storyChats)
 	from := middle(t)
 	until := from.Add(30 * 24 * time.Hour)
 	inBothStores(t, func(t *testing.T, d *delivery) {
