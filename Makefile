@@ -17,7 +17,7 @@ build: ## build bin/chatbackfill, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/chatbackfill ./cmd/chatbackfill
 
 test: ## run all tests, with the race detector
-	@$(GO) test $(RACE) ./...
+	@$(GO) test $(RACE) -timeout 20m ./...
 
 chaos: ## break everything that can break: all faults; ROW=16 SEED=7 repeats one with the rows of a seed
 	$(GO) test ./jobs/chaos -v -count=1 -timeout 60m -parallel 4 -chaos.seed=$(or $(SEED),1) $(if $(ROW),-chaos.row=$(ROW),-chaos.full)
