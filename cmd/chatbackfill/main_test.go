@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,24 +14,17 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
-	testscript.Main(scratched{m}, map[string]func(){"chatbackfill": program})
+	os.Exit(withScratch(m))
 }
 
-// scratched runs tests with a scratch folder.
-type scratched struct{ *testing.M }
-
-func (s scratched) Run() int {
+func withScratch(m *testing.M) int {
 	var err error
 	if scratch, err = os.MkdirTemp("", "chatbackfill-test-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(scratch)
-	return s.M.Run()
-}
-
-func program() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	return m.Run()
 }
 
 // TestScripts runs the commands as a person would. A script checks exit codes
@@ -42,10 +34,12 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	program := filepath.Dir(binary(t))
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EXAMPLES", examples)
+			e.Setenv("PATH", program+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
