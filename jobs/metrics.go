@@ -3,14 +3,12 @@ package jobs
 import (
 	"context"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatbackfill/chatbackfill/load"
-	"github.com/chatbackfill/chatbackfill/transform"
 )
 
 // Observer is told what a run does while it does it. Its methods are called from
@@ -180,8 +178,8 @@ func (m *RunMetrics) count(s Summary) {
 	for name, n := range s.Sent {
 		grow(m.events.WithLabelValues(name.String()), n-m.seen.Sent[name])
 	}
-	before := rejectedByReason(&m.seen.Tally)
-	for reason, n := range rejectedByReason(&s.Tally) {
+	before := m.seen.Tally.RejectedByReason()
+	for reason, n := range s.Tally.RejectedByReason() {
 		grow(m.rejects.WithLabelValues(reason), n-before[reason])
 	}
 	m.seen = s
@@ -189,20 +187,6 @@ func (m *RunMetrics) count(s Summary) {
 
 // grow adds n to a counter, which panics if it is negative.
 func grow(c prometheus.Counter, n int) { c.Add(float64(max(0, n))) }
-
-// rejectedByReason returns how many rows and events were rejected for each
-// reason.
-func rejectedByReason(t *transform.Tally) map[string]int {
-	reasons := make(map[string]int)
-	for _, outcomes := range []map[transform.Outcome]int{t.Rows, t.Events} {
-		for outcome, n := range outcomes {
-			if reason, ok := strings.CutPrefix(string(outcome), string(transform.Rejected)); ok {
-				reasons[reason] += n
-			}
-		}
-	}
-	return reasons
-}
 
 // refresh sets what ages and lags are measured from.
 func (m *RunMetrics) refresh(s *JobStatus) {

@@ -49,7 +49,7 @@ func wanted(s Summary) map[string]float64 {
 	for name, n := range s.Sent {
 		all["events_total{"+name.String()+"}"] = float64(n)
 	}
-	for reason, n := range rejectedByReason(&s.Tally) {
+	for reason, n := range s.Tally.RejectedByReason() {
 		all["rejects_total{"+reason+"}"] = float64(n)
 	}
 	return all

@@ -173,25 +173,12 @@ func tiles(s Summary) []tile {
 	if s.Due > 0 {
 		waiting.More, waiting.Tone = "looked at again from "+s.NextDue.UTC().Format("2 Jan 2006, 15:04 MST")+" on", "warn"
 	}
-	n := sum(rejected(s.Tally))
+	n := sum(s.Tally.RejectedByReason())
 	rejects := tile{Name: "Rejected", Value: comma(n), Unit: plural(n, "row or event", "rows and events"), More: "none by this run"}
 	if n > 0 {
 		rejects.More, rejects.Tone = "kept with their reasons, see below", "bad"
 	}
 	return []tile{read, sent, waiting, rejects}
-}
-
-// rejected returns how many rows and events were rejected, by reason.
-func rejected(t transform.Tally) map[string]int {
-	reasons := make(map[string]int)
-	for _, outcomes := range []map[transform.Outcome]int{t.Rows, t.Events} {
-		for outcome, n := range outcomes {
-			if reason, ok := strings.CutPrefix(string(outcome), string(transform.Rejected)); ok {
-				reasons[reason] += n
-			}
-		}
-	}
-	return reasons
 }
 
 func (p *reportPage) agents(r *Report) {
@@ -219,7 +206,7 @@ func (p *reportPage) agents(r *Report) {
 
 func (p *reportPage) rejects(spec *Spec, s Summary) {
 	list := "chatbackfill rejects list " + shellWord(spec.File)
-	reasons := rejected(s.Tally)
+	reasons := s.Tally.RejectedByReason()
 	for _, reason := range largestFirst(reasons) {
 		row := rejectRow{Reason: reason, Meaning: reasonMeanings[reason], Count: reasons[reason]}
 		if reason != string(transform.Held) {

@@ -138,7 +138,7 @@ func (r *RunRecord) add(encoded string) error {
 		return err
 	}
 	r.Rows, r.Conversations, r.Events = tally.RowCount(), tally.Conversations, tally.Events[transform.Accepted]
-	r.Rejected = rejectedByReason(&tally)
+	r.Rejected = tally.RejectedByReason()
 	r.RowOutcomes, r.EventOutcomes = byOutcome(tally.Rows), byOutcome(tally.Events)
 	return nil
 }

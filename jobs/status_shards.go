@@ -126,10 +126,8 @@ func passStatus(at *Checkpoint, updated time.Time) *PassStatus {
 		Number: at.Pass, Done: at.Done, Halted: at.Tally.Halted != nil, Position: string(at.Position),
 		Upper: at.Upper.Time().UTC(), Updated: updated,
 		Rows: at.Tally.RowCount(), Conversations: at.Tally.Conversations, Events: at.Tally.Events[transform.Accepted],
-		partial: at.Lower > 0,
-	}
-	for _, n := range rejectedByReason(&at.Tally.Tally) {
-		p.Rejected += n
+		Rejected: sum(at.Tally.RejectedByReason()),
+		partial:  at.Lower > 0,
 	}
 	return p
 }

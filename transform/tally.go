@@ -2,6 +2,7 @@ package transform
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 )
@@ -93,6 +94,19 @@ func (t *Tally) RowCount() int { return sum(t.Rows) }
 
 // EventCount is the number of events that were derived.
 func (t *Tally) EventCount() int { return sum(t.Events) }
+
+// RejectedByReason is the number of rows and events that were rejected, by reason.
+func (t *Tally) RejectedByReason() map[string]int {
+	reasons := make(map[string]int)
+	for _, outcomes := range []map[Outcome]int{t.Rows, t.Events} {
+		for outcome, n := range outcomes {
+			if reason, ok := strings.CutPrefix(string(outcome), string(Rejected)); ok {
+				reasons[reason] += n
+			}
+		}
+	}
+	return reasons
+}
 
 func sum(m map[Outcome]int) int {
 	n := 0

@@ -131,14 +131,7 @@ func (p *summaryPrinter) waiting() {
 }
 
 func (p *summaryPrinter) rejected() {
-	reasons := make(map[string]int)
-	for _, outcomes := range []map[transform.Outcome]int{p.s.Tally.Rows, p.s.Tally.Events} {
-		for outcome, n := range outcomes {
-			if reason, ok := strings.CutPrefix(string(outcome), string(transform.Rejected)); ok {
-				reasons[reason] += n
-			}
-		}
-	}
+	reasons := p.s.Tally.RejectedByReason()
 	if len(reasons) > 0 {
 		p.line("rejected", "%s", "these wait until they can be read or delivered")
 		p.counts(reasons)
