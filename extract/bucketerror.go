@@ -13,7 +13,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/aws/smithy-go"
-	"github.com/cenkalti/backoff/v5"
 	"gocloud.dev/gcerrors"
 	"google.golang.org/api/googleapi"
 )
@@ -33,30 +32,13 @@ func (b *bucket) retry(ctx context.Context, name string, do func(context.Context
 	if down := b.down.Load(); down != nil {
 		return down
 	}
-	waits := backoff.NewExponentialBackOff()
-	waits.InitialInterval, waits.MaxInterval = b.policy.first, b.policy.most
-	var failing time.Time
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+	return b.fault(ctx, name, b.policy.retry(ctx, passing, func(err error, wait time.Duration) {
+		b.log.Warn("reading from a bucket is tried again", "file", name, "wait", wait.Round(time.Millisecond), "error", plainCause(err))
+	}, func() error {
 		limited, cancel := context.WithTimeout(ctx, attempt)
 		defer cancel()
-		err := do(limited)
-		switch {
-		case err == nil:
-			return struct{}{}, nil
-		case ctx.Err() != nil:
-			return struct{}{}, backoff.Permanent(context.Cause(ctx))
-		case !passing(err):
-			return struct{}{}, backoff.Permanent(err)
-		case failing.IsZero():
-			failing = time.Now()
-		case time.Since(failing) > b.policy.budget:
-			return struct{}{}, backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
-		b.log.Warn("reading from a bucket is tried again", "file", name, "wait", wait.Round(time.Millisecond), "error", plainCause(err))
+		return do(limited)
 	}))
-	return b.fault(ctx, name, err)
 }
 
 func (b *bucket) fault(ctx context.Context, name string, err error) error {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -108,39 +107,12 @@ func (p *Postgres) fault(err error) error {
 	return err
 }
 
-// retryPolicy is how long a failing read is tried again.
-type retryPolicy struct {
-	first, most time.Duration // waits
-	budget      time.Duration // since the first failure
-}
-
-var defaultRetry = retryPolicy{first: 250 * time.Millisecond, most: 15 * time.Second, budget: 5 * time.Minute}
-
-// retry does what may fail for a while until it succeeds, fails for good, or
-// has failed for longer than the policy allows. It must be safe to do again.
+// retry does what may fail for a while, as the policy says. Its error is fit for
+// logs.
 func (p *Postgres) retry(ctx context.Context, what string, do func() error) error {
-	waits := backoff.NewExponentialBackOff()
-	waits.InitialInterval, waits.MaxInterval = p.policy.first, p.policy.most
-	var failing time.Time
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := do()
-		switch {
-		case err == nil:
-			return struct{}{}, nil
-		case ctx.Err() != nil:
-			return struct{}{}, backoff.Permanent(context.Cause(ctx))
-		case !transient(err):
-			return struct{}{}, backoff.Permanent(err)
-		case failing.IsZero():
-			failing = time.Now()
-		case time.Since(failing) > p.policy.budget:
-			return struct{}{}, backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, wait time.Duration) {
+	return p.fault(p.policy.retry(ctx, transient, func(err error, wait time.Duration) {
 		p.log.Warn("reading from Postgres is tried again", "what", what, "wait", wait.Round(time.Millisecond), "error", p.fault(err))
-	}))
-	return p.fault(err)
+	}, do))
 }
 
 // logger returns one that says nothing if there is none.
