@@ -74,20 +74,11 @@ func (j *JobState) checkpoints(ctx context.Context) (map[string]Checkpoint, erro
 }
 
 func (j *JobState) shards(ctx context.Context) ([]string, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT shard FROM checkpoints WHERE job_id = $1`, j.id)
+	shards, err := queryColumn[string](ctx, j.State, `SELECT shard FROM checkpoints WHERE job_id = $1`, j.id)
 	if err != nil {
 		return nil, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
 	}
-	defer rows.Close()
-	var shards []string
-	for rows.Next() {
-		var shard string
-		if err := rows.Scan(&shard); err != nil {
-			return nil, fmt.Errorf("read the checkpoints of job %s: %w", j.Name, err)
-		}
-		shards = append(shards, shard)
-	}
-	return shards, rows.Err()
+	return shards, nil
 }
 
 // commit is what a chunk, or the end of a pass, adds to the state.

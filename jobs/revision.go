@@ -36,18 +36,9 @@ func (r *Run) revise(ctx context.Context) error {
 
 // revisions returns the revisions under which events were sent again.
 func (j *JobState) revisions(ctx context.Context) ([]int, error) {
-	rows, err := j.db.QueryContext(ctx, `SELECT revision FROM revisions WHERE job_id = $1 ORDER BY revision`, j.id)
+	all, err := queryColumn[int](ctx, j.State, `SELECT revision FROM revisions WHERE job_id = $1 ORDER BY revision`, j.id)
 	if err != nil {
 		return nil, fmt.Errorf("read the revisions of job %s: %w", j.Name, err)
 	}
-	defer rows.Close()
-	var all []int
-	for rows.Next() {
-		var revision int
-		if err := rows.Scan(&revision); err != nil {
-			return nil, fmt.Errorf("read the revisions of job %s: %w", j.Name, err)
-		}
-		all = append(all, revision)
-	}
-	return all, rows.Err()
+	return all, nil
 }

@@ -19,14 +19,11 @@ func CopyState(ctx context.Context, from, to StateRef, log *slog.Logger) (map[st
 		return nil, err
 	}
 	defer source.Close()
-	target, err := to.Open(ctx)
+	target, err := to.openTarget(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer target.Close()
-	if err := target.checkMoved(ctx); err != nil {
-		return nil, err
-	}
 	if source.place == target.place {
 		return nil, &Error{Exit: ExitUsage, Err: fmt.Errorf("copy %s to itself", source.place), Try: "--to with another store"}
 	}
@@ -54,6 +51,19 @@ func (ref StateRef) open(ctx context.Context) (*State, error) {
 		return nil, &Error{Exit: ExitUsage, Err: fmt.Errorf("open state store %s: it does not exist", schema.Place), Try: "the store that the job has used (state: in the job file)"}
 	}
 	return ref.Open(ctx)
+}
+
+// openTarget opens a store that is to take the state of another, and creates it
+// if need be. One whose own state is in another store takes none.
+func (ref StateRef) openTarget(ctx context.Context) (*State, error) {
+	s, err := ref.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkMoved(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // alone calls do while holding the leases of all jobs of the store.

@@ -115,14 +115,11 @@ func ImportState(ctx context.Context, path string, to StateRef) (rows map[string
 		return nil, fmt.Errorf("import the state from %s: %w", path, err)
 	}
 	defer in.close()
-	target, err := to.Open(ctx)
+	target, err := to.openTarget(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer target.Close()
-	if err := target.checkMoved(ctx); err != nil {
-		return nil, err
-	}
 	if rows, err = in.into(ctx, target); err != nil {
 		return nil, fmt.Errorf("import the state from %s: %w", path, err)
 	}

@@ -39,24 +39,19 @@ type rowSink interface {
 // tables returns all tables that hold state: jobs first, to which the others
 // refer.
 func (s *State) tables(ctx context.Context) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, s.dialect.tables)
+	all, err := queryColumn[string](ctx, s, s.dialect.tables)
 	if err != nil {
 		return nil, fmt.Errorf("list the tables of the state store: %w", err)
 	}
-	defer rows.Close()
 	names := []string{"jobs"}
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("list the tables of the state store: %w", err)
-		}
+	for _, name := range all {
 		// What goose_ tables hold is of this store, and so is where it went.
 		if !strings.HasPrefix(name, "goose_") && !strings.HasPrefix(name, "sqlite_") && name != "jobs" && name != "moved" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names[1:])
-	return names, rows.Err()
+	return names, nil
 }
 
 // dump gives all state to a sink. Leases are given back in it.

@@ -35,22 +35,17 @@ func (j *JobState) suppressed(ctx context.Context, s *Spec) (func(id string) boo
 }
 
 func (j *JobState) readSuppressed(ctx context.Context, listed map[subject]bool) error {
-	rows, err := j.db.QueryContext(ctx, `SELECT subject FROM suppressed WHERE name = $1`, j.Name)
+	hashes, err := queryColumn[[]byte](ctx, j.State, `SELECT subject FROM suppressed WHERE name = $1`, j.Name)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var hash []byte
-		if err := rows.Scan(&hash); err != nil {
-			return err
-		}
+	for _, hash := range hashes {
 		if len(hash) != sha256.Size {
 			return fmt.Errorf("an entry of %d bytes is no SHA-256 hash", len(hash))
 		}
 		listed[subject(hash)] = true
 	}
-	return rows.Err()
+	return nil
 }
 
 // loadSuppressed reads the job's list of customers of whom nothing is sent: an
