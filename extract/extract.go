@@ -219,7 +219,7 @@ func (t *Transcript) Refuse(reason Reason, detail string) {
 		return
 	}
 	t.Rejects = append(t.Rejects, Reject{
-		Stage: StageRead, Reason: reason, Set: MessagesSet, Locator: locateConversation(MessagesSet, t.ConversationID),
+		Stage: StageRead, Reason: reason, Set: SetMessages, Locator: locateConversation(SetMessages, t.ConversationID),
 		ConversationID: t.ConversationID, Detail: detail, Rows: len(t.Messages),
 	})
 	t.Messages, t.Conversations = nil, nil
@@ -230,9 +230,7 @@ func (t *Transcript) Refuse(reason Reason, detail string) {
 func (t *Transcript) Rows() int {
 	n := len(t.Messages) + t.Filtered
 	for i := range t.Rejects {
-		if t.Rejects[i].Set == MessagesSet {
-			n += t.Rejects[i].RowCount()
-		}
+		n += t.Rejects[i].messageRows()
 	}
 	return n
 }
@@ -284,10 +282,15 @@ type Reject struct {
 // RowCount is the number of rows that the reject stands for.
 func (r *Reject) RowCount() int { return max(r.Rows, 1) }
 
+// messageRows is how many rows of messages the reject stands for.
+func (r *Reject) messageRows() int {
+	if r.Set != SetMessages {
+		return 0
+	}
+	return r.RowCount()
+}
+
 // Error makes a Reject usable where an error is wanted.
 func (r *Reject) Error() string {
 	return fmt.Sprintf("%s: %s: %s", r.Locator, r.Reason, r.Detail)
 }
-
-// MessagesSet is the name of the set that yields messages.
-const MessagesSet = "messages"

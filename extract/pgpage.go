@@ -208,7 +208,7 @@ func (page *pgPage) groupOf(r *pgRelation, id string, bad *problem) (int, bool, 
 func (page *pgPage) reject(row *pgRow, group int, reject *Reject) {
 	page.bytes += rejectSize
 	if page.refuse {
-		page.refused += page.rowCount(reject)
+		page.refused += reject.messageRows()
 		return
 	}
 	row.locate(reject, row.values, row.element)
@@ -259,18 +259,10 @@ func (page *pgPage) drop() {
 	page.refuse = true
 	page.refused = len(page.messages)
 	for i := range t.Rejects {
-		page.refused += page.rowCount(&t.Rejects[i])
+		page.refused += t.Rejects[i].messageRows()
 	}
 	page.messages, page.owners, page.counts[1] = nil, nil, 0
 	t.Conversations, t.Rejects = nil, nil
-}
-
-// rowCount is how many rows of messages a reject stands for.
-func (page *pgPage) rowCount(r *Reject) int {
-	if r.Set != SetMessages {
-		return 0
-	}
-	return r.RowCount()
 }
 
 // refusal is the reject of a conversation that is too large.

@@ -60,7 +60,7 @@ func (c *Counts) reject(built *transform.Conversation, settled map[rejectKey]boo
 			continue
 		}
 		fresh++
-		if r.Stage == extract.StageRead && r.Set == extract.MessagesSet {
+		if r.Stage == extract.StageRead && r.Set == extract.SetMessages {
 			c.RejectedRows += r.RowCount()
 		}
 	}

@@ -9,12 +9,12 @@ import (
 
 // A reject that stands for many rows weighs as many.
 func TestCountsWeighRejects(t *testing.T) {
-	unread := extract.Reject{Stage: extract.StageRead, Set: extract.MessagesSet, Locator: "a", Reason: extract.BadID, Rows: 500}
+	unread := extract.Reject{Stage: extract.StageRead, Set: extract.SetMessages, Locator: "a", Reason: extract.BadID, Rows: 500}
 	built := &transform.Conversation{
 		Rejected: transform.Held,
 		Rejects: []extract.Reject{
 			unread,
-			{Stage: extract.StageRead, Set: extract.MessagesSet, Locator: "b", Reason: extract.BadID},
+			{Stage: extract.StageRead, Set: extract.SetMessages, Locator: "b", Reason: extract.BadID},
 			{Stage: extract.StageRebuild, Locator: "conversation", Reason: transform.Held, Rows: 7},
 		},
 	}

@@ -276,7 +276,7 @@ func testTakeOver(t *testing.T, s *State) {
 func testRejectLife(t *testing.T, s *State) {
 	j := testJob(t, s, "job")
 	_, l := acquire(t, j)
-	row := extract.Reject{Locator: "f.parquet row 7", Reason: extract.UnknownRole, Stage: extract.StageRead, Set: extract.MessagesSet, ConversationID: "c", Detail: "robot"}
+	row := extract.Reject{Locator: "f.parquet row 7", Reason: extract.UnknownRole, Stage: extract.StageRead, Set: extract.SetMessages, ConversationID: "c", Detail: "robot"}
 	event := extract.Reject{Locator: "id-1", Reason: "refused_by_segment", Stage: extract.StageSend, ConversationID: "c"}
 	mustCommit(t, l, commit{rejects: []extract.Reject{row, event}})
 	row.Detail = "robot2"

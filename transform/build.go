@@ -89,7 +89,7 @@ func ConversationSubject(id string) string { return "conversation" + separator +
 // tallyUnread counts the rows that could not be read.
 func tallyUnread(rejects []extract.Reject, tally *Tally) {
 	for i := range rejects {
-		if r := &rejects[i]; r.Set == extract.MessagesSet {
+		if r := &rejects[i]; r.Set == extract.SetMessages {
 			tally.add(Rejected+Outcome(r.Reason), r.RowCount())
 		}
 	}

@@ -137,7 +137,7 @@ func drawTranscript(t *rapid.T, extras int) *extract.Transcript {
 		tr.Filtered = 2
 	}
 	if rarely(t, "rejected") {
-		tr.Rejects = append(tr.Rejects, extract.Reject{Reason: extract.BadTimestamp, Set: oneOf(t, "set", extract.MessagesSet, "conversations")})
+		tr.Rejects = append(tr.Rejects, extract.Reject{Reason: extract.BadTimestamp, Set: oneOf(t, "set", extract.SetMessages, "conversations")})
 	}
 	return tr
 }

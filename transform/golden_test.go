@@ -163,7 +163,7 @@ func readGolden(t *testing.T, dir string) golden {
 		g.transcript.Messages = append(g.transcript.Messages, r.message(t, o.Extra))
 	}
 	for range o.Unreadable {
-		g.transcript.Rejects = append(g.transcript.Rejects, extract.Reject{Set: extract.MessagesSet, Reason: extract.BadTimestamp})
+		g.transcript.Rejects = append(g.transcript.Rejects, extract.Reject{Set: extract.SetMessages, Reason: extract.BadTimestamp})
 	}
 	for _, r := range readRows(t, dir, "conversation.ndjson", nil) {
 		g.transcript.Conversations = append(g.transcript.Conversations, r.conversation())

@@ -235,7 +235,7 @@ func (n *naive) build(t *extract.Transcript, res *naiveResult) {
 	suppressed := n.o.Suppressed != nil && n.listed()
 	for _, r := range t.Rejects {
 		switch {
-		case r.Set != extract.MessagesSet:
+		case r.Set != extract.SetMessages:
 		case suppressed:
 			res.Tally.Rows[Suppressed]++
 		default:

@@ -60,7 +60,7 @@ func TestTimeline(t *testing.T) {
 	}{
 		{"suppressed", Options{Suppressed: func(string) bool { return true }}, "suppressed", func() {}},
 		{"held", Options{HoldRejected: true}, "rejected:held", func() {
-			transcript.Rejects = []extract.Reject{{Stage: extract.StageRead, Reason: extract.BadID, Set: extract.MessagesSet}}
+			transcript.Rejects = []extract.Reject{{Stage: extract.StageRead, Reason: extract.BadID, Set: extract.SetMessages}}
 		}},
 	} {
 		c.edit()

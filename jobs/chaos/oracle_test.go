@@ -108,7 +108,7 @@ func (o *oracle) transcripts() map[string]*extract.Transcript {
 			chats[r.Chat] = t
 		}
 		if r.Unreadable {
-			t.Rejects = append(t.Rejects, extract.Reject{Stage: extract.StageRead, Set: extract.MessagesSet, ConversationID: r.Chat})
+			t.Rejects = append(t.Rejects, extract.Reject{Stage: extract.StageRead, Set: extract.SetMessages, ConversationID: r.Chat})
 			continue
 		}
 		t.Messages = append(t.Messages, r.message())
