@@ -176,7 +176,7 @@ func FuzzPageHeader(f *testing.F) {
 		if h, size, err := readPageHeader(bytes.NewReader(data), 0, int64(len(data))); err == nil && size > int64(len(data)) {
 			t.Errorf("header %+v of %d bytes in %d", h, size, len(data))
 		}
-		if time.Since(start) > time.Second {
+		if time.Since(start) > time.Minute {
 			t.Error("it takes too long")
 		}
 	})

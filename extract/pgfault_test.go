@@ -255,7 +255,9 @@ func TestPostgresTimeoutHalves(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancelled := make(chan error, 1)
-	go func() { cancelled <- cancelWaiting(dsn, func() { lock.Rollback(context.Background()) }) }()
+	reading, end := context.WithCancel(context.Background())
+	defer end()
+	go func() { cancelled <- cancelWaiting(reading, dsn, func() { lock.Rollback(context.Background()) }) }()
 	var all []Transcript
 	sizes := map[int]bool{}
 	for {
@@ -269,6 +271,7 @@ func TestPostgresTimeoutHalves(t *testing.T) {
 		sizes[len(page.Transcripts)] = true
 		all = append(all, page.Transcripts...)
 	}
+	end()
 	if err := <-cancelled; err != nil {
 		t.Fatal(err)
 	}
@@ -280,14 +283,14 @@ func TestPostgresTimeoutHalves(t *testing.T) {
 
 // cancelWaiting cancels the statement of ours that waits for a lock, as a
 // statement timeout does, and then lets go.
-func cancelWaiting(dsn string, then func()) error {
+func cancelWaiting(reading context.Context, dsn string, then func()) error {
 	conn, err := pgx.Connect(context.Background(), dsn)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.Background())
 	defer then()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for reading.Err() == nil {
 		tag, err := conn.Exec(context.Background(), `SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 			WHERE datname = current_database() AND application_name = 'chatbackfill' AND wait_event_type = 'Lock'`)
 		if err != nil || tag.RowsAffected() > 0 {

@@ -340,6 +340,9 @@ func TestDeliveryPositionIsContiguous(t *testing.T) {
 		defer mu.Unlock()
 		n++
 		at, err := job.Checkpoint(context.Background(), "")
+		for n == 12 && at.Position == "" && err == nil { // however late the first chunk ends
+			at, err = job.Checkpoint(context.Background(), "")
+		}
 		accepted := at.Tally.Events["accepted"]
 		if err != nil || accepted < last || accepted > len(d.server.Accepted()) {
 			t.Errorf("the checkpoint counts %d events, counted %d before, %d are accepted: %v", accepted, last, len(d.server.Accepted()), err)

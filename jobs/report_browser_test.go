@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 )
 
 // TestReportInBrowser looks at reports as people do: on a telephone and on a
@@ -57,11 +57,11 @@ func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	b := &browser{T: t, dir: t.ArtifactDir()}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(findChromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(postgrestest.Program(t, "chromium", "chromium", "chromium-browser", "google-chrome", "chrome")), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND"),
 	)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -77,32 +77,6 @@ func startBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// findChromium returns the browser's path. As root of a Debian without one it is
-// installed.
-func findChromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	problem := "there is no Chromium: apt-get install chromium"
-	if _, err := exec.LookPath("apt-get"); err == nil && os.Getuid() == 0 {
-		install := exec.Command("sh", "-c", "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium")
-		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		out, err := install.CombinedOutput()
-		if path, lookErr := exec.LookPath("chromium"); err == nil && lookErr == nil {
-			return path
-		}
-		problem = fmt.Sprintf("there is no Chromium, and it cannot be installed: %v\n%s", err, out)
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal(problem)
-	}
-	t.Skip(problem)
-	return ""
 }
 
 // listen keeps what the page complains of, and what it asks of the network.

@@ -239,9 +239,9 @@ func TestCheckCron(t *testing.T) {
 	}
 }
 
-// TestParseSpecHostile feeds what is made to take long or much. The bound on
-// time is generous, for slow machines and the race detector; that on memory
-// is not.
+// TestParseSpecHostile feeds what is made to take long or much. The bounds are
+// far above what it takes, for slow machines and the race detector, and far
+// below what grows with the square of the text.
 func TestParseSpecHostile(t *testing.T) {
 	const size = maxSpecSize
 	for name, text := range map[string]string{
@@ -277,7 +277,7 @@ func TestParseSpecHostile(t *testing.T) {
 			}
 			allocated := (after.TotalAlloc - before.TotalAlloc) >> 20
 			t.Logf("%v, %d MB, message of %d bytes", took, allocated, len(err.Error()))
-			if allocated > 50 || took > 2*time.Second || len(err.Error()) > 100_000 {
+			if allocated > 100 || took > time.Minute || len(err.Error()) > 100_000 {
 				t.Errorf("took %v and %d MB, message of %d bytes", took, allocated, len(err.Error()))
 			}
 		})
@@ -393,8 +393,8 @@ func FuzzParseSpec(f *testing.F) {
 		}()
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
-			t.Fatal("still parsing after 5 s")
+		case <-time.After(time.Minute):
+			t.Fatal("still parsing after a minute")
 		}
 	})
 }

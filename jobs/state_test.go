@@ -64,7 +64,13 @@ func testJob(t *testing.T, s *State, name string) *JobState {
 
 func acquire(t *testing.T, j *JobState) (context.Context, *Lease) {
 	t.Helper()
-	ctx, l, err := j.Acquire(t.Context(), "", quiet)
+	return acquireAnd(t, j, quiet)
+}
+
+// acquireAnd is acquire with a log for what the lease tells.
+func acquireAnd(t *testing.T, j *JobState, log *slog.Logger) (context.Context, *Lease) {
+	t.Helper()
+	ctx, l, err := j.Acquire(t.Context(), "", log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,16 @@ func (d *delivery) status() (s JobStatus) {
 	return s
 }
 
+// statusWithRows returns the status once the runs under way have recorded rows:
+// chunks are recorded in their order, however late the first of them ends.
+func (d *delivery) statusWithRows() (s JobStatus) {
+	d.Helper()
+	for s.RowRate == 0 && d.Context().Err() == nil {
+		s = d.status()
+	}
+	return s
+}
+
 func (d *delivery) runs() (runs []RunRecord) {
 	d.Helper()
 	d.state(func(j *JobState) {
@@ -58,7 +68,7 @@ func TestStatusOfARun(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if requests++; requests == 12 {
-			seen <- d.status()
+			seen <- d.statusWithRows()
 			close(d.stop)
 		}
 		return segmenttest.Answer{}
@@ -107,7 +117,7 @@ func TestStatusOfShards(t *testing.T) {
 	d.server.Fault(func(segmenttest.Request) segmenttest.Answer {
 		switch n := requests.Add(1); {
 		case n == 8:
-			seen <- d.status()
+			seen <- d.statusWithRows()
 			close(stop)
 		case n > 8: // the run must not end before it was looked at
 			<-stop

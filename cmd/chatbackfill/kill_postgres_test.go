@@ -109,9 +109,13 @@ func (j *job) throughKills(postgres *postgrestest.Server, segment *segmenttest.S
 	j.t.Helper()
 	random := rand.New(rand.NewPCG(uint64(kills), 1))
 	const most = 12
-	batches := make(chan struct{}, 1000*most)
+	batches, done := make(chan struct{}), make(chan struct{})
+	defer close(done)
 	segment.Fault(func(segmenttest.Request) segmenttest.Answer {
-		batches <- struct{}{}
+		select {
+		case batches <- struct{}{}: // a run does not end before its batches were counted
+		case <-done:
+		}
 		return segmenttest.Answer{}
 	})
 	left := 1 + random.IntN(most)

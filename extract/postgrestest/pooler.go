@@ -17,41 +17,13 @@ import (
 	"time"
 )
 
-// pgbouncer returns the path of the program.
-func pgbouncer(t testing.TB) string {
-	t.Helper()
-	find := func() (string, bool) {
-		for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} {
-			if path, err := exec.LookPath(name); err == nil {
-				return path, true
-			}
-		}
-		return "", false
-	}
-	path, found := find()
-	if !found && os.Getuid() == 0 {
-		install := exec.Command("sh", "-c", "apt-get install -y -qq --no-install-recommends pgbouncer || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer; }")
-		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		install.Run()
-		path, found = find()
-	}
-	switch {
-	case found:
-		return path
-	case os.Getenv("CI") == "true":
-		t.Fatal("there is no pgbouncer, and it cannot be installed: apt-get install pgbouncer")
-	}
-	t.Skip("there is no pgbouncer: apt-get install pgbouncer")
-	return ""
-}
-
 // Pooler runs PgBouncer in transaction mode, with two sessions, before the
 // database of a DSN in the form of a URL, and returns the DSN that goes through
 // it. PgBouncer is installed where that is possible; without it the test is
 // skipped, but fails where CI=true.
 func Pooler(t testing.TB, dsn string) string {
 	t.Helper()
-	program := pgbouncer(t)
+	program := Program(t, "pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer")
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)

@@ -17,14 +17,11 @@ import (
 
 // programs returns the folder that holds initdb, pg_ctl and postgres.
 func programs() (string, error) {
-	if bin := findPrograms(); bin != "" {
-		return bin, nil
+	bin, err := findOrInstall(findPrograms, "postgresql")
+	if err != nil {
+		return "", fmt.Errorf("find Postgres: no initdb and pg_ctl in PATH or /usr/lib/postgresql (%w): install the server, or set %s", err, dsnVariable)
 	}
-	err := install()
-	if bin := findPrograms(); bin != "" {
-		return bin, nil
-	}
-	return "", fmt.Errorf("find Postgres: no initdb and pg_ctl in PATH or /usr/lib/postgresql (%w): install the server, or set %s", err, dsnVariable)
+	return bin, nil
 }
 
 func findPrograms() string {
@@ -56,18 +53,6 @@ func versionOf(bin string) int {
 func executable(dir, name string) bool {
 	_, err := exec.LookPath(filepath.Join(dir, name))
 	return err == nil
-}
-
-func install() error {
-	if os.Getuid() != 0 {
-		return errors.New("and only root can install it")
-	}
-	cmd := exec.Command("apt-get", "install", "-y", "-o", "DPkg::Lock::Timeout=300", "postgresql")
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get install postgresql: %w: %s", err, out[max(0, len(out)-500):])
-	}
-	return nil
 }
 
 // account is who runs the server: it refuses to run as root.

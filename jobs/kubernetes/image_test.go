@@ -108,9 +108,9 @@ func build(t *testing.T) {
 	}
 	context := t.TempDir()
 	copyContext(t, context)
-	build := exec.Command("sh", "-c", "CGO_ENABLED=0 "+strings.ReplaceAll(command, "/out/", scratch+"/"))
+	build := exec.Command("sh", "-c", "CGO_ENABLED=0 "+strings.ReplaceAll(command, "/out/", `"$OUT"/`))
 	build.Dir = context
-	build.Env = append(os.Environ(), "VERSION=v1.2.3-test", "TARGETOS="+runtime.GOOS, "TARGETARCH="+runtime.GOARCH)
+	build.Env = append(os.Environ(), "OUT="+scratch, "VERSION=v1.2.3-test", "TARGETOS="+runtime.GOOS, "TARGETARCH="+runtime.GOARCH)
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
