@@ -26,28 +26,39 @@ import (
 // readAll returns the texts of all columns that a field can take, by row.
 func readAll(t *testing.T, path string) (types string, rows []string) {
 	t.Helper()
-	f, err := statFile(filepath.Dir(path), path)
+	types, rows, err := tryReadAll(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return types, rows
+}
+
+func tryReadAll(path string) (types string, rows []string, err error) {
+	f, err := statFile(filepath.Dir(path), path)
+	if err != nil {
+		return "", nil, err
 	}
 	p := &parquetFile{sourceFile: f}
 	columns, err := p.readFooter(context.Background(), minPageLimit)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	p.mapping = &Mapping{}
+	m := &Mapping{whole: map[int]bool{}}
 	var names []string
 	for _, col := range columns {
 		names = append(names, col.Name+":"+col.Type.String())
 		if col.Type != TypeOther {
-			p.mapping.slot(col)
+			m.slot(col)
 		}
+	}
+	if err := p.use(m); err != nil {
+		return "", nil, err
 	}
 	open, err := p.openReader(context.Background(), minPageLimit)
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
-	defer open.file.Close()
+	defer func() { err = errors.Join(err, open.file.Close()) }()
 	for group := range p.groups {
 		err := open.readGroup(context.Background(), group, func(row []Value, number int64) error {
 			var texts []string
@@ -58,10 +69,10 @@ func readAll(t *testing.T, path string) (types string, rows []string) {
 			return nil
 		}, func(int64) {})
 		if err != nil {
-			t.Fatal(err)
+			return "", nil, err
 		}
 	}
-	return strings.Join(names, " "), rows
+	return strings.Join(names, " "), rows, nil
 }
 
 func TestReadTypes(t *testing.T) {

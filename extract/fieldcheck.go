@@ -99,8 +99,8 @@ var classTypes = [...]string{
 	classWord:   "text, numbers or booleans",
 	classNumber: "numbers or text",
 	classFlag:   "booleans, numbers, text or timestamps",
-	classExtra:  "any type but maps",
-	classLookup: "any type but maps",
+	classExtra:  "any type but maps, variants and times of day",
+	classLookup: "any type but maps, variants and times of day",
 }
 
 // takes reports whether a field can be read from a column. With values any

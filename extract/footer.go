@@ -25,73 +25,80 @@ var errEncrypted = errors.New("the file is encrypted")
 // openFooter reads and checks a file's footer. The reader does not own file.
 func openFooter(f io.ReaderAt, size, maxPage int64) (rdr *file.Reader, err error) {
 	defer recoverTo(&err)
-	if err := checkTail(f, size); err != nil {
+	length, err := checkTail(f, size)
+	if err != nil {
 		return nil, err
 	}
+	footer := make([]byte, length)
+	if _, err := f.ReadAt(footer, size-tailSize-length); err != nil {
+		return nil, err
+	}
+	if err := checkSchema(footer); err != nil {
+		return nil, err
+	}
+	meta, err := metadata.NewFileMetaData(footer, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read its footer: %w", err)
+	}
+	if meta.IsSetEncryptionAlgorithm() {
+		return nil, errEncrypted
+	}
+	meta.SetSourceFileSize(size)
 	props := parquet.NewReaderProperties(memory.NewGoAllocator())
 	props.BufferedStreamEnabled = true
 	props.BufferSize = 256 << 10
 	props.MaxCompressedPageSize, props.MaxUncompressedPageSize = maxPage, maxPage
-	if err := checkSchema(f, size); err != nil {
-		return nil, err
-	}
-	rdr, err = file.NewParquetReader(io.NewSectionReader(f, 0, size), file.WithReadProps(props))
+	rdr, err = file.NewParquetReader(io.NewSectionReader(f, 0, size), file.WithReadProps(props), file.WithMetadata(meta))
 	if err != nil {
 		return nil, fmt.Errorf("read its footer: %w", err)
-	}
-	if rdr.MetaData().IsSetEncryptionAlgorithm() {
-		return nil, errEncrypted
 	}
 	return rdr, checkFooter(rdr)
 }
 
 // checkTail looks at magic bytes and footer length before anything is
-// allocated by them.
-func checkTail(f io.ReaderAt, size int64) error {
+// allocated by them, and returns that length.
+func checkTail(f io.ReaderAt, size int64) (length int64, err error) {
 	if size < int64(2*len(magic)+4) {
-		return fmt.Errorf("it has %d bytes: no Parquet file, or one that was cut off", size)
+		return 0, fmt.Errorf("it has %d bytes: no Parquet file, or one that was cut off", size)
 	}
 	head, tail := make([]byte, len(magic)), make([]byte, tailSize)
 	if _, err := f.ReadAt(head, 0); err != nil {
-		return err
+		return 0, err
 	}
 	if _, err := f.ReadAt(tail, size-tailSize); err != nil {
-		return err
+		return 0, err
 	}
-	length := int64(binary.LittleEndian.Uint32(tail))
+	length = int64(binary.LittleEndian.Uint32(tail))
 	switch {
 	case string(head) == magicEncrypted || string(tail[4:]) == magicEncrypted:
-		return errEncrypted
+		return 0, errEncrypted
 	case string(head) != magic:
-		return errors.New("it is no Parquet file: it does not begin with PAR1")
+		return 0, errors.New("it is no Parquet file: it does not begin with PAR1")
 	case string(tail[4:]) != magic:
-		return errors.New("it does not end with PAR1: it was cut off, or is still being written")
+		return 0, errors.New("it does not end with PAR1: it was cut off, or is still being written")
 	case length > size-tailSize-int64(len(magic)) || length > footerLimit:
-		return fmt.Errorf("its footer claims %d of the file's %d bytes: the file is damaged", length, size)
+		return 0, fmt.Errorf("its footer claims %d of the file's %d bytes: the file is damaged", length, size)
 	}
-	return nil
+	return length, nil
 }
 
 // maxSchemaDepth bounds schemas: everything that looks at one goes down into
 // it, and there is only so much stack.
 const maxSchemaDepth = 200
 
-// checkSchema looks at how deep a file's schema is before it is built.
-func checkSchema(f io.ReaderAt, size int64) error {
-	tail := make([]byte, tailSize)
-	if _, err := f.ReadAt(tail, size-tailSize); err != nil {
-		return err
-	}
-	footer := make([]byte, binary.LittleEndian.Uint32(tail))
-	if _, err := f.ReadAt(footer, size-tailSize-int64(len(footer))); err != nil {
-		return err
-	}
+// checkSchema looks at how deep the schema of a footer is before it is built,
+// and takes the logical types out of it that nobody knows yet: their values are
+// read as they are stored.
+func checkSchema(footer []byte) error {
 	p := thriftParser{rest: footer}
 	switch depth := p.schemaDepth(); {
 	case depth > maxSchemaDepth:
 		return fmt.Errorf("its columns are nested more than %d deep", maxSchemaDepth)
 	case p.bad || p.short:
 		return errors.New("read its footer: it is malformed")
+	}
+	for _, end := range p.unknown {
+		footer[len(footer)-end] += nextField
 	}
 	return nil
 }

@@ -355,6 +355,46 @@ func TestLegacyLists(t *testing.T) {
 	}
 }
 
+// TestOldListOfLists reads lists in a list of which neither has a group around
+// its elements.
+func TestOldListOfLists(t *testing.T) {
+	inner := schema.MustGroup(schema.NewGroupNodeConverted("array", parquet.Repetitions.Repeated,
+		schema.FieldList{schema.NewInt32Node("array", parquet.Repetitions.Repeated, -1)}, schema.ConvertedTypes.List, -1))
+	outer := schema.MustGroup(schema.NewGroupNodeConverted("v", parquet.Repetitions.Optional, schema.FieldList{inner}, schema.ConvertedTypes.List, -1))
+	path := filepath.Join(t.TempDir(), "m.parquet")
+	writeLeaf(t, path, outer, func(w file.ColumnChunkWriter) error {
+		_, err := w.(*file.Int32ColumnChunkWriter).WriteBatch([]int32{1, 2, 3}, []int16{3, 3, 3, 0, 1, 2}, []int16{0, 2, 1, 0, 0, 0})
+		return err
+	})
+	f, err := statFile("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &parquetFile{sourceFile: f}
+	columns, err := p.readFooter(context.Background(), minPageLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &Mapping{whole: map[int]bool{0: true}}
+	m.slot(columns[0])
+	if err := p.use(m); err != nil {
+		t.Fatal(err)
+	}
+	open, err := p.openReader(context.Background(), minPageLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.file.Close()
+	var got []string
+	err = open.readGroup(context.Background(), 0, func(row []Value, _ int64) error {
+		got = append(got, strings.Clone(row[0].Str))
+		return nil
+	}, func(int64) {})
+	if want := []string{"[[1,2],[3]]", "", "[]", "[[]]"}; err != nil || !cmp.Equal(want, got) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // writeLevels writes three rows, of two, no and one elements; def is the level
 // at which an element is present.
 func writeLevels(t *testing.T, path string, root *schema.GroupNode, def int16) {

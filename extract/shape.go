@@ -156,7 +156,7 @@ type shaper struct {
 // levels are those of the node around another one.
 type levels struct{ def, rep int16 }
 
-// node returns nil for what cannot be assembled: maps.
+// node returns nil for what cannot be assembled: maps and variants.
 func (b *shaper) node(node schema.Node, at levels) *shape {
 	switch node.RepetitionType() {
 	case parquet.Repetitions.Optional:
@@ -184,7 +184,7 @@ func (b *shaper) content(node schema.Node, at levels) *shape {
 			s.names, s.members = append(s.names, group.Field(i).Name()), append(s.members, m)
 		}
 	}
-	if nodeType(node) == "map" || len(s.members) == 0 {
+	if t := nodeType(node); t == "map" || t == "variant" || len(s.members) == 0 {
 		return nil
 	}
 	return s
@@ -206,6 +206,9 @@ func (b *shaper) annotated(node, repeated schema.Node, at levels) *shape {
 		group.Field(0).RepetitionType() != parquet.Repetitions.Repeated
 	if wrapped {
 		return b.list(node, at.def, inner, b.node(group.Field(0), inner))
+	}
+	if element, ok := listElement(repeated); ok { // a list of lists, as it was written once
+		return b.list(node, at.def, inner, b.annotated(repeated, element, inner))
 	}
 	return b.list(node, at.def, inner, b.content(repeated, inner))
 }

@@ -4,9 +4,10 @@ package extract
 // schemas need it.
 // After bad or short was set all results are void.
 type thriftParser struct {
-	rest  []byte
-	bad   bool // no compact protocol
-	short bool // it goes on beyond the bytes at hand
+	rest    []byte
+	bad     bool  // no compact protocol
+	short   bool  // it goes on beyond the bytes at hand
+	unknown []int // where fields hold logical types that are not known: see logicalType
 }
 
 // The compact protocol's types of fields.
@@ -86,14 +87,42 @@ func (p *thriftParser) listSize() uint64 {
 // children returns how many children a node of a schema has.
 func (p *thriftParser) children() (n int32) {
 	p.fields(func(id int, typ byte) {
-		if id == 5 && typ == thriftI32 {
+		switch {
+		case id == 5 && typ == thriftI32:
 			n = p.i32()
-			return
+		case id == logicalType && typ == thriftStruct:
+			p.logicalType()
+		default:
+			p.skip(typ, 0)
 		}
-		p.skip(typ, 0)
 	})
 	return n
 }
+
+// The field of a node of a schema that holds its logical type: its last. In that
+// is one field, of these numbers.
+const (
+	logicalType     = 10
+	lastLogicalType = 18
+	noLogicalType   = 9 // was given up
+)
+
+// logicalType looks at the logical type of a node. Of one that is not known it
+// notes where the head of its field ends, in bytes from the end.
+func (p *thriftParser) logicalType() {
+	head, known := len(p.rest)+1, false
+	p.fields(func(id int, typ byte) {
+		known = known || id > 0 && id <= lastLogicalType && id != noLogicalType
+		p.skip(typ, 0)
+	})
+	if !known {
+		p.unknown = append(p.unknown, head)
+	}
+}
+
+// nextField, added to the end of the head of a field that is the last one, gives
+// it a number that no field has: it is then passed over.
+const nextField = 0x10
 
 // firstI32 returns field 1 of a struct.
 func (p *thriftParser) firstI32() (n int32) {
