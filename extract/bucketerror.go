@@ -96,8 +96,8 @@ func isGone(err error) bool {
 // withoutCredentials reports that nobody said who asks: the last place where
 // AWS's client looks is a service that only its own machines have.
 func withoutCredentials(err error) bool {
-	for ; err != nil; err = errors.Unwrap(err) {
-		if operation, ok := err.(*smithy.OperationError); ok && operation.Service() == "ec2imds" {
+	for operation := (*smithy.OperationError)(nil); errors.As(err, &operation); err = operation.Err {
+		if operation.Service() == "ec2imds" {
 			return true
 		}
 	}
