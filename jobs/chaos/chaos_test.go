@@ -44,7 +44,7 @@ func withFailpoints(t *testing.T) string { return built(t, failing) }
 
 var (
 	plain   = build("chatbackfill")
-	failing = build("chatbackfill-failpoint", "-tags", "failpoint")
+	failing = build("chatbackfill-failpoint", "-tags", "failpoint,disable_grpc_modules")
 )
 
 func built(t *testing.T, build func() (string, error)) string {
