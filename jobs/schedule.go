@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,7 @@ type Scheduler struct {
 
 	registry *prometheus.Registry
 	jobs     []*scheduledJob
+	busy     atomic.Int32 // jobs that are looked at or run
 }
 
 // NewScheduler reads the job files. Each must have a schedule and be a job of

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -92,9 +91,13 @@ func (j *scheduledJob) observer() *RunMetrics {
 // watch runs the job whenever a slot comes, until stop is closed.
 func (j *scheduledJob) watch(ctx context.Context, stop <-chan struct{}) {
 	for !isClosed(stop) && ctx.Err() == nil {
+		j.scheduler.busy.Add(1)
 		wait, err := contained(func() (time.Duration, error) { return j.turn(ctx, stop), nil })
 		if err != nil {
 			wait = j.panicked(err)
+		}
+		if busy := j.scheduler.busy.Add(-1); busy == 0 && wait > 0 {
+			j.scheduler.rest()
 		}
 		j.sleep(ctx, stop, min(wait, lookEvery))
 	}
@@ -219,7 +222,6 @@ func (j *scheduledJob) run(ctx context.Context, stop <-chan struct{}, spec *Spec
 	if err := SendAlerts(ctx, log, spec, summary, err); err != nil {
 		log.Error("cannot send alerts", "error", err)
 	}
-	debug.FreeOSMemory() // a daemon waits for hours
 	if err != nil && slot.attempts == 0 {
 		return j.fail(ctx, spec, err)
 	}

@@ -33,18 +33,7 @@ const rarely = "schedule: \"0 0 29 2 *\"\n"
 // TestScheduleAnswersUntilToldToStop starts the daemon, asks it, and stops it.
 func TestScheduleAnswersUntilToldToStop(t *testing.T) {
 	j := newJob(t, 10, toFile+rarely)
-	daemon := exec.Command(binary(t), "schedule", "job.yaml", "--listen", "127.0.0.1:0", "--log-format", "json")
-	daemon.Dir, daemon.Env = j.dir, os.Environ()
-	stderr, err := daemon.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	log := bufio.NewScanner(stderr)
-	address := waitFor(t, log, `"msg":"listening","address":"([^"]+)"`)
-	waitFor(t, log, `"msg":"scheduled","job":"(chats)"`)
+	daemon, address, log := j.schedule()
 	for path, want := range map[string]string{"/healthz": "ok", "/metrics": `chatbackfill_rows_read_total{job="chats",label="file"} 0`} {
 		if body := ask(t, "http://"+address+path); !strings.Contains(body, want) {
 			t.Errorf("%s answers %q", path, body)
@@ -55,12 +44,35 @@ func TestScheduleAnswersUntilToldToStop(t *testing.T) {
 	waitFor(t, log, `"msg":"(the job goes on as it was: its file cannot be used)"`)
 	signalTo(t, daemon, syscall.SIGTERM)
 	waitFor(t, log, `"msg":"(stopping)`)
-	if rest, err := io.ReadAll(stderr); err != nil || bytes.Contains(rest, []byte("ERROR")) {
-		t.Errorf("log %s, %v", rest, err)
+	for log.Scan() {
+		if strings.Contains(log.Text(), "ERROR") {
+			t.Errorf("log %s", log.Text())
+		}
 	}
 	if err := daemon.Wait(); err != nil {
 		t.Errorf("the daemon ended with %v", err)
 	}
+}
+
+// schedule starts a daemon for the job. It returns the address at which it is
+// asked, and its log from there on.
+func (j *job) schedule(flags ...string) (daemon *exec.Cmd, address string, log *bufio.Scanner) {
+	j.t.Helper()
+	args := append([]string{"schedule", "job.yaml", "--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)
+	daemon = exec.Command(binary(j.t), args...)
+	daemon.Dir, daemon.Env = j.dir, os.Environ()
+	stderr, err := daemon.StderrPipe()
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	if err := daemon.Start(); err != nil {
+		j.t.Fatal(err)
+	}
+	j.t.Cleanup(func() { _, _ = daemon.Process.Kill(), daemon.Wait() }) // errors if it has ended
+	log = bufio.NewScanner(stderr)
+	address = waitFor(j.t, log, `"msg":"listening","address":"([^"]+)"`)
+	waitFor(j.t, log, `"msg":"scheduled","job":"(chats)"`)
+	return daemon, address, log
 }
 
 // waitFor reads a log up to a line that matches, and returns what was matched.
