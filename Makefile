@@ -24,7 +24,7 @@ test: ## run all tests, with the race detector
 	@$(GO) test $(RACE) -timeout 20m ./...
 
 chaos: ## break everything that can break: all faults; ROW=16 SEED=7 repeats one with the rows of a seed
-	$(GO) test ./jobs/chaos -v -count=1 -timeout 60m -parallel 4 -chaos.seed=$(or $(SEED),1) $(if $(ROW),-chaos.row=$(ROW),-chaos.full)
+	$(GO) test ./jobs/chaos -v -count=1 -timeout 60m -chaos.seed=$(or $(SEED),1) $(if $(ROW),-chaos.row=$(ROW),-chaos.full)
 
 # A number of texts, or a time. At the end of a time the Go before 1.27 may fail
 # with "context deadline exceeded" without having found anything (go.dev/issue/75804).

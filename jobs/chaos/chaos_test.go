@@ -19,7 +19,14 @@ var (
 // scratch is a folder for what several tests use.
 var scratch string
 
+// atOnce is how many tests run at a time, unless -parallel says otherwise: most
+// of what they do is to wait for processes, and for what times out.
+const atOnce = "8"
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	os.Exit(withScratch(m))
 }

@@ -48,6 +48,7 @@ func killAtFailpoints(r *rig) {
 	}
 	for i, name := range names {
 		r.Run(name, func(t *testing.T) {
+			t.Parallel()
 			killAtFailpoint(newRig(t, r.combination, r.seed+uint64(i), someChats/2), name)
 		})
 	}

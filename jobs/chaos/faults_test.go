@@ -87,6 +87,7 @@ var faults = []fault{
 
 // TestFaults does to the program what the table says.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	if *only != 0 && *only != 76 && !slices.ContainsFunc(faults, func(f fault) bool { return f.number == *only }) {
 		t.Fatalf("there is no fault %d here; docs/guarantees.md says which tests hold what", *only)
 	}

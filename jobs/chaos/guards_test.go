@@ -69,13 +69,15 @@ func TestGuards(t *testing.T) {
 	if *only != 0 && *only != 76 {
 		t.Skip("another fault was asked for")
 	}
+	t.Parallel()
 	for _, g := range guards {
 		t.Run(g.name, func(t *testing.T) {
 			overlay := g.overlay(t)
 			if !g.quick && !*full && *only == 0 {
 				return // what the test says is part of make chaos
 			}
-			cmd := exec.Command("go", "test", "-count=1", "-overlay", overlay, "-run", "^"+g.test+"$", "./"+g.folder)
+			// What go vet says, and what debuggers need, is of no use here.
+			cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay", overlay, "-run", "^"+g.test+"$", "./"+g.folder)
 			if g.rapid {
 				cmd.Args = append(cmd.Args, "-rapid.nofailfile")
 			}

@@ -297,11 +297,11 @@ func (r *rig) again() {
 // signal sends a signal to the process, if it is still there.
 func (p *process) signal(s os.Signal) { _ = p.Process.Signal(s) }
 
-// eventually waits until something holds. What does not within a minute is a
+// eventually waits until something holds. What does not within minutes is a
 // failure.
 func (r *rig) eventually(what string, holds func() bool) {
 	r.Helper()
-	for range 6000 {
+	for range 30_000 {
 		if holds() {
 			return
 		}
