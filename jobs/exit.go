@@ -41,7 +41,7 @@ func ExitCode(err error) int {
 		return ExitDone
 	case errors.As(err, &e):
 		return e.Exit
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), temporarySQLite(err):
 		return ExitInterrupted
 	}
 	return ExitUnexpected

@@ -108,23 +108,36 @@ func memorySQLite() (*State, error) {
 	return &State{db: db, dialect: sqliteDialect, place: "in memory"}, nil
 }
 
-func busySQLite(err error) bool {
-	var answer *sqlite.Error
-	return errors.As(err, &answer) && answer.Code()&0xff == sqlite3.SQLITE_BUSY
-}
+func busySQLite(err error) bool { return codeSQLite(err) == sqlite3.SQLITE_BUSY }
 
 // temporarySQLite reports whether an error passes once another process, or the
 // operator, has made room, or the file writable.
 func temporarySQLite(err error) bool {
-	var answer *sqlite.Error
-	if !errors.As(err, &answer) {
-		return false
+	switch codeSQLite(err) {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
 	}
-	switch answer.Code() & 0xff { // without the extended code
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+	return passingSQLite(err)
+}
+
+// passingSQLite is temporarySQLite for a file that is being opened: that it
+// cannot be opened or written is a mistake then.
+func passingSQLite(err error) bool {
+	switch codeSQLite(err) {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
 		return true
 	}
 	return false
+}
+
+// codeSQLite is SQLite's code of an error, without what extends it, or SQLITE_OK
+// if it is none of SQLite's.
+func codeSQLite(err error) int {
+	var answer *sqlite.Error
+	if !errors.As(err, &answer) {
+		return sqlite3.SQLITE_OK
+	}
+	return answer.Code() & 0xff
 }
 
 // checkSQLite creates the file if need be, readable by its owner only, and

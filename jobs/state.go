@@ -121,7 +121,7 @@ func (s *State) migrated(ctx context.Context, may bool) (*State, error) {
 
 func (s *State) openError(err error) error {
 	var classed *Error
-	if s.dialect.try != "" && !errors.As(err, &classed) {
+	if s.dialect.try != "" && !errors.As(err, &classed) && !passingSQLite(err) {
 		err = &Error{Exit: ExitUsage, Err: err, Try: s.dialect.try}
 	}
 	return fmt.Errorf("open state store %s: %w", s.place, s.outage(err))

@@ -412,6 +412,25 @@ func TestSQLiteErrNotADatabase(t *testing.T) {
 	}
 }
 
+// TestSQLiteErrFull: a disk that is full is no mistake in the job file, and no
+// surprise. The next run may find room.
+func TestSQLiteErrFull(t *testing.T) {
+	s := openTestSQLite(t)
+	s.db.SetMaxOpenConns(1)
+	if _, err := s.db.Exec(`PRAGMA max_page_count = 1`); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.db.Exec(`INSERT INTO jobs (name, label, settings, created_at) VALUES ('a', 'b', zeroblob(1000000), 0)`)
+	if err == nil {
+		t.Fatal("there is room")
+	}
+	for _, err := range []error{err, s.openError(err)} {
+		if ExitCode(err) != ExitInterrupted {
+			t.Errorf("exit %d: %v", ExitCode(err), err)
+		}
+	}
+}
+
 func TestSQLiteErrNoFolder(t *testing.T) {
 	if _, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "no", "state.db")); ExitCode(err) != ExitUsage {
 		t.Errorf("open: %v", err)

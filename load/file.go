@@ -96,7 +96,7 @@ func (d *File) write(ctx context.Context, b batch) error {
 	}
 	next, err := d.append(b)
 	if err != nil {
-		d.broken = fmt.Errorf("write %s: %w", d.path, err)
+		d.broken = diskError(fmt.Errorf("write %s: %w", d.path, err))
 		return errors.Join(d.broken, d.file.Truncate(d.state.Length))
 	}
 	d.state = next

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -354,4 +355,14 @@ func TestFile_ErrHeld(t *testing.T) {
 	}
 	openFile(t, path, state)
 	wantLines(t, path, events(3))
+}
+
+// TestDiskError: a disk that is full or broken is no reason to give up for good.
+func TestDiskError(t *testing.T) {
+	for cause, passes := range map[error]bool{syscall.ENOSPC: true, syscall.EFBIG: true, syscall.EIO: true, syscall.EBADF: false} {
+		err := diskError(fmt.Errorf("write events: %w", &fs.PathError{Op: "write", Path: "events.ndjson", Err: cause}))
+		if got := errors.As(err, new(*Unavailable)); got != passes {
+			t.Errorf("%v: passes %t, want %t", err, got, passes)
+		}
+	}
 }

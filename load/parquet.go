@@ -259,7 +259,7 @@ func (d *Parquet) writePart(b batch) error {
 		err = syncFolder(d.folder)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", part, err)
+		return diskError(fmt.Errorf("write %s: %w", part, err))
 	}
 	d.state.Parts++
 	d.state.Bytes += size

@@ -16,6 +16,9 @@ var (
 	seed = flag.Uint64("chaos.seed", 1, "makes the rows, and the moments at which things break")
 )
 
+// thorough reports whether this is not the short run.
+func thorough() bool { return *full || *only != 0 }
+
 // scratch is a folder for what several tests use.
 var scratch string
 
@@ -24,6 +27,11 @@ var scratch string
 const atOnce = "8"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(launchVariable) != "" {
+		os.Unsetenv(launchVariable)
+		fmt.Fprintln(os.Stderr, launch())
+		os.Exit(1)
+	}
 	if err := flag.Set("test.parallel", atOnce); err != nil {
 		panic(err)
 	}

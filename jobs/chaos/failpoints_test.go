@@ -79,7 +79,7 @@ func killAtFailpoint(r *rig, name string) {
 }
 
 func passes() int {
-	if *full || *only != 0 {
+	if thorough() {
 		return 3
 	}
 	return 1

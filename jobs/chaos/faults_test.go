@@ -72,6 +72,8 @@ var faults = []fault{
 	{number: 41, name: "every command in every kind of trouble", holds: "no key, no password and no text is told, logged, stored or left behind", do: nothingTold, chats: 170, slow: true},
 	{number: 45, name: "files are added during a run", holds: "the next run reads them", do: filesAdded, on: onRowsIn(inParquet)},
 	{number: 48, name: "shards at once, one of them killed", holds: "together they deliver everything once", do: shards, on: onStateIn(inPostgres), chats: 400},
+	{number: 53, name: "the disk is full, or broken", holds: "nothing is claimed that is not kept; the run goes on, or ends with 75 and the next one does", do: diskFails, on: onStateIn(inSQLite), chats: 20},
+	{number: 54, name: "killed at every sync of the state file", holds: "it opens, and is as one transaction has left it", do: killedAtSync, on: combinations[:1], chats: 8},
 	{number: 55, name: "the state file is locked, or damaged", holds: "the run waits, or ends with an error; nothing is begun anew over it", do: storeLocked, on: onStateIn(inSQLite)},
 	{number: 56, name: "many find an empty state store", holds: "one schema, all go on", do: manyMigrate},
 	{number: 64, name: "200 without acceptance", holds: "exit 4, nothing recorded", do: notAnAPI},
@@ -115,7 +117,7 @@ func (f *fault) combinations() []combination {
 	if on == nil {
 		on = combinations
 	}
-	if *full || *only != 0 {
+	if thorough() {
 		return on
 	}
 	if f.slow {

@@ -73,7 +73,7 @@ func TestGuards(t *testing.T) {
 	for _, g := range guards {
 		t.Run(g.name, func(t *testing.T) {
 			overlay := g.overlay(t)
-			if !g.quick && !*full && *only == 0 {
+			if !g.quick && !thorough() {
 				return // what the test says is part of make chaos
 			}
 			// What go vet says, and what debuggers need, is of no use here.

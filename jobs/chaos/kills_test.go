@@ -13,7 +13,7 @@ import (
 // kills is how many runs the loop kills on each combination: 200 and more over
 // all four.
 func kills() int {
-	if *full || *only != 0 {
+	if thorough() {
 		return 55
 	}
 	return 12

@@ -66,6 +66,8 @@ type rig struct {
 	settings map[string]string // of the job file, by key
 	env      map[string]string
 	binary   string
+	verdict  func(call) fate // on the program's calls; nil: nobody asks
+	deaf     *os.File        // takes what the program says, or nil
 
 	phase  int          // how many were begun
 	before int          // the pass before the phase
@@ -195,16 +197,26 @@ func (r *rig) start(args ...string) *process {
 func (r *rig) startWith(env map[string]string, args ...string) *process {
 	r.Helper()
 	p := &process{Cmd: exec.Command(r.binary, args...), rig: r}
+	var socket *os.File
+	if r.verdict != nil {
+		p.Cmd, socket = r.launcher(args)
+	}
 	p.Dir = r.dir
-	p.Env = append(os.Environ(), "TMPDIR="+r.tmp)
+	p.Env = append(append(p.Env, os.Environ()...), "TMPDIR="+r.tmp)
 	for _, more := range []map[string]string{r.env, env} {
 		for name, value := range maps.All(more) {
 			p.Env = append(p.Env, name+"="+value)
 		}
 	}
 	p.Stdout, p.Stderr = &p.output, &p.output
+	if r.deaf != nil {
+		p.Stdout, p.Stderr = r.deaf, r.deaf
+	}
 	if err := p.Start(); err != nil {
 		r.Fatal(err)
+	}
+	if socket != nil {
+		r.answer(p, socket)
 	}
 	p.hung = time.AfterFunc(5*time.Minute, func() { _ = p.Process.Kill() })
 	p.ended, p.memory = make(chan struct{}), make(chan int, 1)
