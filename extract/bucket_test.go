@@ -74,12 +74,15 @@ func (s *fakeStore) at(pattern string) string {
 	return "s3://exports/" + pattern + "?endpoint=" + url.QueryEscape(s.url) + "&use_path_style=true"
 }
 
+// patient is the policy of tests in which what fails succeeds in the end.
+var patient = retryPolicy{first: time.Millisecond, most: 20 * time.Millisecond, budget: time.Hour}
+
 func (s *fakeStore) config(dir string, patterns ...string) ParquetConfig {
 	for i := range patterns {
 		patterns[i] = s.at(patterns[i])
 	}
 	cfg := testConfig(dir, patterns...)
-	cfg.policy = retryPolicy{first: time.Millisecond, most: 5 * time.Millisecond, budget: 100 * time.Millisecond}
+	cfg.policy = patient
 	return cfg
 }
 
@@ -238,7 +241,11 @@ func TestBucketFaults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.breakWith(c.broken)
-			got, err := readBucket(s.config(dir, "m.parquet"))
+			cfg := s.config(dir, "m.parquet")
+			if c.as == &down {
+				cfg.policy.budget = 1
+			}
+			got, err := readBucket(cfg)
 			switch {
 			case c.says == "":
 				if d := cmp.Diff(want, got); err != nil || d != "" {

@@ -164,7 +164,7 @@ func TestCloudStores(t *testing.T) {
 			read := func(pattern string, broken func(r *http.Request) int) error {
 				s.broken = broken
 				cfg := testConfig(local, scheme+"://exports/"+pattern+parameters)
-				cfg.policy = retryPolicy{first: time.Millisecond, most: 5 * time.Millisecond, budget: 100 * time.Millisecond}
+				cfg.policy = patient
 				got, err := readBucket(cfg)
 				if d := cmp.Diff(want, got); d != "" && err == nil {
 					t.Errorf("%s: %s", pattern, d)

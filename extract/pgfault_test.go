@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -184,7 +183,7 @@ func TestPostgresOwnServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Stop(t)
-	p.policy.budget = 50 * time.Millisecond
+	p.policy.budget = 1
 	var unavailable *SourceUnavailable
 	if _, err := r.Next(context.Background()); !errors.As(err, &unavailable) {
 		t.Fatalf("got %v, want a SourceUnavailable", err)
@@ -193,7 +192,7 @@ func TestPostgresOwnServer(t *testing.T) {
 		t.Fatalf("got %v, want a SourceUnavailable", err)
 	}
 	server.Start(t)
-	p.policy.budget = 20 * time.Second
+	p.policy = patient
 	all := first.Transcripts
 	for {
 		page, err := r.Next(context.Background())

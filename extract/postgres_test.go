@@ -51,7 +51,7 @@ func pgTryOpen(t testing.TB, cfg PostgresConfig) (*Postgres, error) {
 	cfg.Tmp = t.TempDir()
 	p, err := OpenPostgres(context.Background(), cfg)
 	if err == nil {
-		p.policy = retryPolicy{first: time.Millisecond, most: 20 * time.Millisecond, budget: 20 * time.Second}
+		p.policy = patient
 		t.Cleanup(p.Close)
 	}
 	return p, err
