@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +19,13 @@ import (
 )
 
 var quiet = slog.New(slog.DiscardHandler)
+
+// Properties draw the same in every run: -rapid.seed=0 draws something else.
+func init() {
+	if err := flag.Set("rapid.seed", "1"); err != nil {
+		panic(err)
+	}
+}
 
 func openTestSQLite(t *testing.T) *State {
 	t.Helper()
