@@ -9,16 +9,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// batchSeconds bounds the batches of a slow pace, which would otherwise be few
-// and far between.
-const batchSeconds = 10
-
 // pace holds the events of all batches to a rate. It halves when Segment says
 // that it is too much, down to a sixteenth, and comes back with every batch that
 // is accepted.
 type pace struct {
 	log     *slog.Logger
-	burst   int        // the largest batch
+	burst   int        // the largest batch: at most the events of a second
 	full    rate.Limit // events a second
 	limiter *rate.Limiter
 
@@ -30,7 +26,7 @@ func newPace(eventsPerSecond float64, log *slog.Logger) *pace {
 	p := &pace{log: log, burst: maxBatchEvents, full: rate.Inf}
 	if eventsPerSecond > 0 {
 		p.full = rate.Limit(eventsPerSecond)
-		p.burst = max(1, int(min(maxBatchEvents, batchSeconds*eventsPerSecond)))
+		p.burst = max(1, int(min(maxBatchEvents, eventsPerSecond)))
 	}
 	p.limiter = rate.NewLimiter(p.full, p.burst)
 	return p
