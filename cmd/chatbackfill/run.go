@@ -33,10 +33,13 @@ func (a *app) runCommand() *cobra.Command {
 			if c.Flags().Changed("limit") && e.Limit < 1 {
 				return usageError(fmt.Errorf("--limit %d: it must be 1 or more", e.Limit), "--limit 100")
 			}
+			if err := checkIfRunning(e.IfRunning); err != nil {
+				return err
+			}
 			if e.Select, err = part.selection(); err != nil {
 				return err
 			}
-			if e.Resend, err = part.resends(); err != nil {
+			if e.Resend, err = part.resends(c.Flags().Changed("revision")); err != nil {
 				return err
 			}
 			e.Revision = part.revision
@@ -73,6 +76,14 @@ func (a *app) runCommand() *cobra.Command {
 	outputFlag(c, &output)
 	flags.DurationVar(&e.WaitFor, "wait-for", 2*time.Minute, "how long --if-running wait waits")
 	return c
+}
+
+func checkIfRunning(choice string) error {
+	switch choice {
+	case jobs.IfRunningFail, jobs.IfRunningWait, jobs.IfRunningSkip:
+		return nil
+	}
+	return usageError(fmt.Errorf("--if-running %q: there is fail, wait and skip", choice), "--if-running skip")
 }
 
 // runReported runs a job, with a page about it if a name is given for one.

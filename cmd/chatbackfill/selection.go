@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,8 +28,8 @@ func (f *selectionFlags) register(flags *pflag.FlagSet) {
 }
 
 // resends returns what is to be sent again. Nothing is without being asked for.
-func (f *selectionFlags) resends() (jobs.Resend, error) {
-	if f.revision < 0 || f.revision > 0 && f.resend == "" {
+func (f *selectionFlags) resends(revised bool) (jobs.Resend, error) {
+	if revised && (f.revision < 1 || f.resend == "") {
 		return "", usageError(fmt.Errorf("--revision %d: it is a number from 1, and goes with --resend", f.revision), "--resend changed --revision 1")
 	}
 	switch r := jobs.Resend(f.resend); r {
@@ -48,6 +49,9 @@ func (f *selectionFlags) selection() (*jobs.Selection, error) {
 		s.Conversations = make(map[string]bool)
 	}
 	for _, id := range f.conversations {
+		if id == "" {
+			return nil, usageError(errors.New("--conversation: the id is empty"), "--conversation ID")
+		}
 		s.Conversations[id] = true
 	}
 	var err error
