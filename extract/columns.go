@@ -82,10 +82,17 @@ func nodeType(node schema.Node) string {
 // leafName is nodeType of a leaf, whether it is repeated or not.
 func leafName(node schema.Node) string {
 	physical := node.(*schema.PrimitiveNode).PhysicalType()
-	if logical := node.LogicalType(); logical != nil && !logical.IsNone() {
+	switch logical := node.LogicalType().(type) {
+	case nil, schema.NoLogicalType:
+		return physical.String()
+	case schema.TimestampLogicalType:
+		if logical.IsAdjustedToUTC() {
+			return fmt.Sprintf("%s (%s)", TypeInstant, physical)
+		}
+		return fmt.Sprintf("%s (%s)", TypeWallTime, physical)
+	default:
 		return fmt.Sprintf("%s (%s)", logical, physical)
 	}
-	return physical.String()
 }
 
 // leafType is the type of a leaf's values. It never depends on the values:

@@ -157,7 +157,7 @@ func (a *alerter) tell(ctx context.Context, kind string, firing bool, was, now a
 	if err := postAlert(ctx, url, alert); err != nil {
 		return fmt.Errorf("send alert %s (%s) of job %s: %w", kind, alert.Status, alert.Job, err)
 	}
-	a.log.Info("alert sent", "job", alert.Job, "kind", kind, "status", alert.Status)
+	a.log.Info("alert sent", "kind", kind, "status", alert.Status)
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (d *specDecoder) text(node ast.Node, path string, tag reflect.StructTag) (s
 		return "", false
 	}
 	if !isScalar(node) {
-		d.reject(path, "", "%s must be a single value, found %s", lastKey(path), kindOf(node))
+		d.reject(path, "write it as "+lastKey(path)+": VALUE", "%s must be a single value, found %s", lastKey(path), kindOf(node))
 		return "", false
 	}
 	text := written(node)
@@ -108,12 +108,12 @@ func (d *specDecoder) scalar(node ast.Node, v reflect.Value, path string, tag re
 		v.SetZero()
 		return true
 	}
-	expected := setScalar(v, text)
+	expected, example := setScalar(v, text)
 	if word := tag.Get("zero"); word != "" && expected == "" && v.IsZero() {
-		expected = "greater than 0, or " + word
+		expected, example = "greater than 0, or "+word, word
 	}
 	if expected != "" {
-		d.reject(path, "", "%s must be %s, found %s", lastKey(path), expected, d.given[path].shown)
+		d.reject(path, lastKey(path)+": "+example, "%s must be %s, found %s", lastKey(path), expected, d.given[path].shown)
 		return false
 	}
 	if words := enumOf(tag); len(words) > 0 && !slices.Contains(words, text) {
@@ -143,44 +143,45 @@ func (d *specDecoder) secret(node ast.Node, text string, v reflect.Value, path s
 		return d.state(ref, text, path)
 	}
 	if strings.TrimSpace(text) == "" {
-		d.reject(path, "", "%s is empty", lastKey(path))
+		d.reject(path, "give it a value, from ${NAME} or file:/path", "%s is empty", lastKey(path))
 		return false
 	}
 	v.Set(reflect.ValueOf(NewSecret(text)))
 	return true
 }
 
-// setScalar sets v from text. It returns what was expected if text is not that.
-func setScalar(v reflect.Value, text string) (expected string) {
+// setScalar sets v from text. If text is not what was expected it returns that,
+// and an example of it.
+func setScalar(v reflect.Value, text string) (expected, example string) {
 	switch v.Interface().(type) {
 	case time.Duration:
-		return setParsed(v, text, parseDuration, "a duration such as 90s, 30m, 1h30m or 7d")
+		return setParsed(v, text, parseDuration, "a duration such as 90s, 30m, 1h30m or 7d", "30m")
 	case Size:
-		return setParsed(v, text, parseSize, "a size such as 256MB or 1GB")
+		return setParsed(v, text, parseSize, "a size such as 256MB or 1GB", "256MB")
 	case Percent:
-		return setParsed(v, text, parsePercent, "a percentage such as 1%, from 0% to 100%")
+		return setParsed(v, text, parsePercent, "a percentage such as 1%, from 0% to 100%", "1%")
 	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
-		return ""
+		return "", ""
 	case reflect.Bool:
-		return setParsed(v, text, parseSwitch, "on or off")
+		return setParsed(v, text, parseSwitch, "on or off", "on")
 	case reflect.Int:
-		return setParsed(v, text, strconv.Atoi, "a whole number")
+		return setParsed(v, text, strconv.Atoi, "a whole number", "100")
 	case reflect.Float64:
-		return setParsed(v, text, parseNumber, "a number from 0")
+		return setParsed(v, text, parseNumber, "a number from 0", "500")
 	}
 	panic("no job file has a " + v.Type().String())
 }
 
-func setParsed[T any](v reflect.Value, text string, parse func(string) (T, error), expected string) string {
+func setParsed[T any](v reflect.Value, text string, parse func(string) (T, error), expected, example string) (string, string) {
 	value, err := parse(text)
 	if err != nil {
-		return expected
+		return expected, example
 	}
 	v.Set(reflect.ValueOf(value))
-	return ""
+	return "", ""
 }
 
 var leadingDays = regexp.MustCompile(`^(\d{1,6})d(.*)$`)
@@ -277,7 +278,7 @@ func (d *specDecoder) free(node ast.Node, v reflect.Value, path string) bool {
 		v.Set(reflect.ValueOf(node.Value))
 		return true
 	case *ast.InfinityNode, *ast.NanNode:
-		d.reject(path, "", "%s must be a value that JSON has, found %s", lastKey(path), node.GetToken().Value)
+		d.reject(path, "a number or a text", "%s must be a value that JSON has, found %s", lastKey(path), node.GetToken().Value)
 		return false
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return d.freeInto(node, v, path, map[string]any{})

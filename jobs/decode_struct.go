@@ -174,7 +174,7 @@ func (d *specDecoder) entries(node ast.Node, path string, each func(key, path st
 	}
 	m := mappingOf(node)
 	if m == nil {
-		d.reject(path, "", "%s must be a mapping of keys, found %s", lastKey(path), kindOf(node))
+		d.reject(path, "keys with a value each, in lines of their own further in", "%s must be a mapping of keys, found %s", lastKey(path), kindOf(node))
 		return false
 	}
 	lines := make(map[string]int)
