@@ -96,7 +96,7 @@ func binary(t testing.TB) string {
 
 var built = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "chatbackfill")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
