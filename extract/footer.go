@@ -55,31 +55,40 @@ func openFooter(f io.ReaderAt, size, maxPage int64) (rdr *file.Reader, err error
 	return rdr, checkFooter(rdr)
 }
 
-// checkTail looks at magic bytes and footer length before anything is
+// checkTail looks at the magic bytes and the footer length before anything is
 // allocated by them, and returns that length.
 func checkTail(f io.ReaderAt, size int64) (length int64, err error) {
 	if size < int64(2*len(magic)+4) {
 		return 0, fmt.Errorf("it has %d bytes: no Parquet file, or one that was cut off", size)
 	}
-	head, tail := make([]byte, len(magic)), make([]byte, tailSize)
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return 0, err
-	}
+	tail := make([]byte, tailSize)
 	if _, err := f.ReadAt(tail, size-tailSize); err != nil {
 		return 0, err
 	}
 	length = int64(binary.LittleEndian.Uint32(tail))
-	switch {
-	case string(head) == magicEncrypted || string(tail[4:]) == magicEncrypted:
+	switch string(tail[4:]) {
+	case magic:
+	case magicEncrypted:
 		return 0, errEncrypted
-	case string(head) != magic:
-		return 0, errors.New("it is no Parquet file: it does not begin with PAR1")
-	case string(tail[4:]) != magic:
-		return 0, errors.New("it does not end with PAR1: it was cut off, or is still being written")
-	case length > size-tailSize-int64(len(magic)) || length > footerLimit:
+	default:
+		return 0, errorOfTail(f)
+	}
+	if length > size-tailSize-int64(len(magic)) || length > footerLimit {
 		return 0, fmt.Errorf("its footer claims %d of the file's %d bytes: the file is damaged", length, size)
 	}
 	return length, nil
+}
+
+// errorOfTail says why a file does not end as Parquet files do.
+func errorOfTail(f io.ReaderAt) error {
+	head := make([]byte, len(magic))
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return err
+	}
+	if string(head) != magic && string(head) != magicEncrypted {
+		return errors.New("it is no Parquet file: it does not begin with PAR1")
+	}
+	return errors.New("it does not end with PAR1: it was cut off, or is still being written")
 }
 
 // maxSchemaDepth bounds schemas: everything that looks at one goes down into

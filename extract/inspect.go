@@ -26,7 +26,9 @@ type LocalTime struct {
 // LocalTimes lists the fields that are read as UTC for want of a zone.
 func (p *Parquet) LocalTimes() (all []LocalTime) {
 	for _, f := range slices.Concat(p.messages, p.others, p.agents) {
-		all = append(all, f.mapping.localTimes(f.set)...)
+		if f.mapping != nil {
+			all = append(all, f.mapping.localTimes(f.set)...)
+		}
 	}
 	return distinctTimes(all)
 }

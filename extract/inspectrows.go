@@ -193,7 +193,7 @@ func InspectParquet(ctx context.Context, cfg ParquetConfig, set Set) (_ *Table, 
 func (p *Parquet) outline(ctx context.Context, set Set) (table, int64, error) {
 	o := opener{Parquet: p, latest: latestAt(p.cfg.Now())}
 	c := o.compiler(SetMessages, "", set)
-	files := o.files(ctx, c, set)
+	files := o.footers(ctx, c, o.find(ctx, c, set))
 	o.errs = append(o.errs, c.errs...)
 	if err := o.mistakes(ctx); err != nil {
 		return table{}, 0, err
@@ -217,7 +217,7 @@ func (p *Parquet) rows(ctx context.Context, set Set, extra []ExtraField, each fu
 	o := opener{Parquet: p, latest: latestAt(p.cfg.Now())}
 	c := o.compiler(SetMessages, "", set)
 	c.specs, c.extra = noField, extra
-	files := o.files(ctx, c, set)
+	files := o.footers(ctx, c, o.find(ctx, c, set))
 	useAll(c, files)
 	o.errs = append(o.errs, c.errs...)
 	if err := o.mistakes(ctx); err != nil {

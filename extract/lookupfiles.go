@@ -21,7 +21,7 @@ func (o *opener) openLookups(ctx context.Context, specs map[string]Lookup) (all 
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		l := &pendingLookup{spec: specs[name]}
 		l.compiler = o.compiler("lookups."+name, setLookups, l.spec.Set)
-		l.files = o.files(ctx, l.compiler, l.spec.Set)
+		l.files = o.footers(ctx, l.compiler, o.find(ctx, l.compiler, l.spec.Set))
 		l.lookupTable = newLookupTable(name, l.spec, l.compiler.tables, o.cfg.Memory)
 		o.lookups[name] = l.lookupTable
 		o.Parquet.lookups = append(o.Parquet.lookups, l.files...)

@@ -31,6 +31,14 @@ func (f *File) Is(o *File) bool {
 	return f.Key() == o.Key() && f.Size == o.Size && f.Version == o.Version
 }
 
+func byKey(files []File) map[FileKey]*File {
+	m := make(map[FileKey]*File, len(files))
+	for i := range files {
+		m[files[i].Key()] = &files[i]
+	}
+	return m
+}
+
 // Files are the source's files, those of a set in the order of their paths.
 func (p *Parquet) Files() (all []File) {
 	for _, files := range [...][]*parquetFile{p.messages, p.others, p.agents, p.lookups} {

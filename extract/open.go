@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/parquet/compress"
+	"golang.org/x/sync/errgroup"
 )
 
 // opener collects the mistakes of all sets while they are opened.
@@ -15,6 +17,19 @@ type opener struct {
 	origins uint32
 	lookups lookups
 	errs    []error
+	known   map[FileKey]*File
+	opened  []*fileSet
+}
+
+// fileSet is a set with its files. Those that are known are opened when they are
+// read, the others at once.
+type fileSet struct {
+	set   Set
+	kind  string
+	label string
+	specs []fieldSpec
+	extra []ExtraField
+	files []*parquetFile
 }
 
 // mistakes are all errors, unless files could not be read for now: then others
@@ -34,14 +49,53 @@ func (o *opener) mistakes(ctx context.Context) error {
 // sets opens the files of the sets of one kind.
 func (o *opener) sets(ctx context.Context, kind string, sets []Set, specs []fieldSpec, extra []ExtraField) (all []*parquetFile) {
 	for i, set := range sets {
-		c := o.compiler(setLabel(kind, sets, i), kind, set)
-		c.specs, c.fields, c.extra, c.lookups = specs, set.Fields, extra, o.lookups
-		files := o.files(ctx, c, set)
-		all = append(all, files...)
-		useAll(c, files)
-		o.errs = append(o.errs, c.errs...)
+		s := &fileSet{set: set, kind: kind, label: setLabel(kind, sets, i), specs: specs, extra: extra}
+		c := o.compilerOf(s)
+		s.files = o.find(ctx, c, set)
+		o.errs, c.errs = append(o.errs, c.errs...), nil
+		o.open(ctx, c, s, slices.DeleteFunc(slices.Clone(s.files), o.isKnown))
+		o.opened = append(o.opened, s)
+		all = append(all, s.files...)
 	}
 	return all
+}
+
+func (o *opener) isKnown(f *parquetFile) bool {
+	now := f.identity()
+	known := o.known[now.Key()]
+	return known != nil && known.Is(&now)
+}
+
+// open makes the mappings of some files of a set. What seems to be a mistake may
+// not be one next to the set's other files: only these have a column, for example.
+func (o *opener) open(ctx context.Context, c *compiler, s *fileSet, files []*parquetFile) {
+	opened := o.footers(ctx, c, files)
+	if useAll(c, opened); len(c.errs) > 0 && len(opened) == len(files) && len(files) < len(s.files) {
+		c = o.compilerOf(s)
+		useAll(c, o.footers(ctx, c, s.files))
+	}
+	o.errs = append(o.errs, c.errs...)
+}
+
+func (o *opener) compilerOf(s *fileSet) *compiler {
+	c := o.compiler(s.label, s.kind, s.set)
+	c.specs, c.fields, c.extra, c.lookups = s.specs, s.set.Fields, s.extra, o.lookups
+	return c
+}
+
+// ready opens those of some files that have not been opened yet.
+func (p *Parquet) ready(ctx context.Context, files []*parquetFile) error {
+	o := opener{Parquet: p, latest: latestAt(p.cfg.Now()), lookups: p.tables}
+	for _, s := range p.sets {
+		closed := slices.DeleteFunc(slices.Clone(s.files), func(f *parquetFile) bool {
+			return f.mapping != nil || !slices.Contains(files, f)
+		})
+		if len(closed) > 0 {
+			o.open(ctx, o.compilerOf(s), s, closed)
+		}
+	}
+	p.countRows()
+	return o.mistakes(ctx)
 }
 
 func (o *opener) compiler(label, kind string, set Set) *compiler {
@@ -70,35 +124,57 @@ func checkSet(c *compiler, set Set) {
 	}
 }
 
-// files reads the footers of a set's files.
-func (o *opener) files(ctx context.Context, c *compiler, set Set) (opened []*parquetFile) {
+// find lists a set's files.
+func (o *opener) find(ctx context.Context, c *compiler, set Set) (found []*parquetFile) {
 	checkSet(c, set)
 	files, errs := resolveFiles(ctx, o.cfg.Dir, set.Files, o.buckets)
 	c.errs = append(c.errs, errs...)
 	for _, f := range files {
-		if ctx.Err() != nil {
-			return nil
-		}
-		p := &parquetFile{sourceFile: f, set: c.kind, label: c.set, origin: o.origins}
+		found = append(found, &parquetFile{sourceFile: f, set: c.kind, label: c.set, origin: o.origins})
 		o.origins++
-		columns, err := p.readFooter(ctx, o.maxPage)
-		if err != nil {
-			c.errs = append(c.errs, err)
+	}
+	return found
+}
+
+// footersAtOnce is how many footers are read at once: in a bucket each takes a
+// request or two, which mostly wait.
+const footersAtOnce = 16
+
+// footers reads the footers of files and returns those that have a good one.
+func (o *opener) footers(ctx context.Context, c *compiler, files []*parquetFile) (opened []*parquetFile) {
+	columns, errs := make([][]Column, len(files)), make([]error, len(files))
+	var g errgroup.Group
+	g.SetLimit(footersAtOnce)
+	for i, f := range files {
+		g.Go(func() error {
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				errs[i] = Contain(func() (err error) { columns[i], err = f.readFooter(ctx, o.maxPage); return err })
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each file has its own error
+	for i, f := range files {
+		if errs[i] != nil {
+			c.errs = append(c.errs, errs[i])
 			continue
 		}
-		opened = append(opened, p)
-		columns = append(columns, pathColumns(f.path, columns)...)
-		c.tables = append(c.tables, table{name: f.name, columns: columns, find: findColumn(columns)})
+		opened = append(opened, f)
+		all := append(columns[i], pathColumns(f.path, columns[i])...)
+		c.tables = append(c.tables, table{name: f.name, columns: all, find: findColumn(all)})
 	}
 	return opened
 }
 
-// useAll compiles the mappings of a set's files.
+// useAll compiles the mappings of a set's files. What has one keeps it.
 func useAll(c *compiler, files []*parquetFile) {
 	if len(files) == 0 {
 		return
 	}
 	for i, m := range c.compile() {
+		if files[i].mapping != nil {
+			continue
+		}
 		if err := files[i].use(m); err != nil {
 			c.errs = append(c.errs, err)
 		}
@@ -120,7 +196,7 @@ func (f *parquetFile) readFooter(ctx context.Context, maxPage int64) (columns []
 	defer func() { err = errors.Join(open.fault(err), open.file.Close()) }()
 	defer recoverTo(&err)
 	meta := open.rdr.MetaData()
-	f.leaves = make([]leafInfo, meta.Schema.NumColumns())
+	f.groups, f.leaves = nil, make([]leafInfo, meta.Schema.NumColumns())
 	for _, group := range meta.RowGroups {
 		f.groups = append(f.groups, group.NumRows)
 		for i, col := range group.Columns {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,16 +26,19 @@ type ParquetConfig struct {
 	Tmp           string           // where what exceeds it goes; empty: the system's folder
 	Now           func() time.Time // the run's clock; nil: time.Now
 	KeepPayload   bool             // rejects carry the row's mapped columns
+	Known         []File           // files that were read with the same settings: they are looked into only if they are read again
 	Log           *slog.Logger     // told of reading that is tried again; nil: nobody
 
 	policy retryPolicy // tests set it; zero: the default
 }
 
 // Parquet is a source of transcripts in Parquet files, local ones or in buckets.
-// Its files, their footers and the mapping of their columns have been checked.
+// Its files, their footers and the mapping of their columns have been checked,
+// but for those that are known.
 // It has to be closed.
 type Parquet struct {
 	cfg      ParquetConfig
+	sets     []*fileSet // of messages and of conversations
 	messages []*parquetFile
 	others   []*parquetFile // of the conversations sets
 	agents   []*parquetFile
@@ -43,6 +47,7 @@ type Parquet struct {
 	buckets  *buckets
 	maxPage  int64
 	rejects  []Reject // rows of the directory
+	rowCount atomic.Int64
 
 	// Tests set these.
 	workers  int   // goroutines that read
@@ -68,10 +73,15 @@ func OpenParquet(ctx context.Context, cfg ParquetConfig) (_ *Parquet, err error)
 		}
 	}()
 	o := opener{Parquet: p, latest: latestAt(cfg.Now())}
+	if len(cfg.Lookups) == 0 { // what a lookup has to hold is known once all mappings are made
+		o.known = byKey(cfg.Known)
+	}
 	pending := o.openLookups(ctx, cfg.Lookups)
 	p.tables = o.lookups
 	p.messages = o.sets(ctx, SetMessages, cfg.Messages, messageFields, cfg.Extra)
 	p.others = o.sets(ctx, SetConversations, cfg.Conversations, conversationFields, nil)
+	p.sets, o.known = o.opened, nil
+	p.countRows()
 	p.agents = o.sets(ctx, SetAgents, cfg.Agents, agentFields, nil)
 	if len(cfg.Messages) == 0 {
 		o.errs = append(o.errs, &MappingError{Set: SetMessages, Problem: "there is no such set", Try: "name the files of the messages"})
@@ -111,12 +121,16 @@ func newParquet(cfg ParquetConfig) *Parquet {
 // Close ends the connections to buckets. Readers must have been closed.
 func (p *Parquet) Close() error { return p.buckets.close() }
 
-// RowCount is the number of rows of messages according to the footers.
-func (p *Parquet) RowCount() (rows int64) {
+// RowCount is the number of rows of messages according to the footers that have
+// been read. Any goroutine may call it.
+func (p *Parquet) RowCount() int64 { return p.rowCount.Load() }
+
+func (p *Parquet) countRows() {
+	rows := int64(0)
 	for _, f := range p.messages {
 		rows += f.rows()
 	}
-	return rows
+	p.rowCount.Store(rows)
 }
 
 // Horizon is the newest modification time of the files of messages and
@@ -264,6 +278,9 @@ func (p *Parquet) Transcripts(ctx context.Context, from Position) (*Reader, erro
 func (p *Parquet) estimate() (size int64) {
 	for _, files := range [...][]*parquetFile{p.messages, p.others} {
 		for _, f := range files {
+			if f.mapping == nil { // it is not known what of it will be read
+				size += f.size
+			}
 			size += 2*f.bytes + 64*f.rows()
 		}
 	}

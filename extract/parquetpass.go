@@ -26,12 +26,7 @@ type ParquetPass struct {
 
 // Pass returns the source as it is read in a pass.
 func (p *Parquet) Pass(pass Pass) *ParquetPass {
-	pp := &ParquetPass{Pass: pass, Parquet: p, known: map[FileKey]*File{}, spans: map[uint32]span{}}
-	for i := range pass.Known {
-		f := &pass.Known[i]
-		pp.known[f.Key()] = f
-	}
-	return pp
+	return &ParquetPass{Pass: pass, Parquet: p, known: byKey(pass.Known), spans: map[uint32]span{}}
 }
 
 // Transcripts returns a reader of the transcripts after a position; the empty

@@ -89,6 +89,9 @@ func (r *Reader) take(ctx context.Context, s step, to *store) error {
 		return nil
 	}
 	p := r.source
+	if err := p.ready(ctx, s.files); err != nil {
+		return err
+	}
 	units := make(chan unit)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

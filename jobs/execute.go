@@ -40,8 +40,9 @@ type Execution struct {
 	Observer Observer       // told what the run does; may be nil
 	Report   *Report        // told of what is delivered; may be nil
 
-	slot        *slotRun // the slot that the run is for; nil: none
-	chunkEvents int      // instead of the constants below, for tests
+	slot        *slotRun       // the slot that the run is for; nil: none
+	chunkEvents int            // instead of the constants below, for tests
+	known       []extract.File // that the job has read before
 }
 
 // Events that are sent and then checkpointed together, and how many such
@@ -170,6 +171,12 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	if e.Select != nil && !e.Spec.Ledger {
 		return nil, errNoParts
+	}
+	var err error
+	if !e.Full {
+		if e.known, err = job.known(ctx, e.Shard); err != nil {
+			return nil, err
+		}
 	}
 	source, err := e.openSource(ctx)
 	if err != nil {

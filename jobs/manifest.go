@@ -91,6 +91,20 @@ func (j *JobState) manifest(ctx context.Context, s extract.Shard, pass int64) (m
 	return m, err
 }
 
+// known returns the files of the last pass that a shard has finished.
+func (j *JobState) known(ctx context.Context, s extract.Shard) ([]extract.File, error) {
+	at, err := j.inherit(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	next := at.Pass
+	if at.Done {
+		next++
+	}
+	m, err := j.manifest(ctx, s, next)
+	return m.known, err
+}
+
 // files returns the files that are recorded of a job, by shard and pass.
 func (j *JobState) files(ctx context.Context) (map[string]map[int64][]extract.File, error) {
 	rows, err := j.db.QueryContext(ctx, `SELECT shard, pass, set_name, path, size, version, oldest, newest FROM files WHERE job_id = $1`, j.id)

@@ -74,7 +74,7 @@ func (e *Execution) openParquet(ctx context.Context) (Source, error) {
 	source, err := extract.OpenParquet(ctx, extract.ParquetConfig{
 		Dir: e.Spec.Dir, Messages: p.Messages, Conversations: sets(p.Conversations), Agents: sets(p.Agents),
 		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Lookback: p.Lookback, Memory: int64(p.Memory), Tmp: p.Tmp,
-		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload, Log: e.Log,
+		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload, Known: e.known, Log: e.Log,
 	})
 	return parquetSource{source}, err
 }
