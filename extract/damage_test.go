@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,5 +205,56 @@ func TestDeepSchema(t *testing.T) {
 		if _, _, err := readRows(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%d: got %v", depth, err)
 		}
+	}
+}
+
+// TestHugeCounts has footers that announce more than there is: lists and texts
+// of billions, and itself.
+func TestHugeCounts(t *testing.T) {
+	const most = 1<<31 - 1
+	list := func(field, typ byte) []byte { return binary.AppendUvarint([]byte{field<<4 | 9, 0xf0 | typ}, most) }
+	version := []byte{0x15, 2}
+	schema := []byte{0x19, 0x2c, 0x48, 1, 's', 0x15, 2, 0, 0x15, 4, 0x25, 0, 0x18, 1, 'v', 0} // one required INT64
+	rows := []byte{0x16, 2}
+	group := append(append([]byte(nil), 0x19, 0x1c), list(1, 12)...)
+	for name, footer := range map[string][]byte{
+		"schema":     slices.Concat(version, list(1, 12)),
+		"row groups": slices.Concat(version, schema, rows, list(1, 12)),
+		"columns":    slices.Concat(version, schema, rows, group),
+		"metadata":   slices.Concat(version, schema, rows, []byte{0x19, 0x0c}, list(1, 12)),
+		"creator":    slices.Concat(version, schema, rows, []byte{0x19, 0x0c}, binary.AppendUvarint([]byte{0x28}, most)),
+		"orders":     slices.Concat(version, schema, rows, []byte{0x19, 0x0c}, list(3, 12)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "m.parquet")
+			writeFooter(t, path, []byte(magic), footer)
+			checkSmallError(t, path)
+		})
+	}
+	for _, size := range []uint32{1<<32 - 1, 1 << 31, 1000, 9} {
+		t.Run(fmt.Sprint("footer of ", size), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "m.parquet")
+			data := binary.LittleEndian.AppendUint32([]byte(magic+"        "), size)
+			if err := os.WriteFile(path, append(data, magic...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			checkSmallError(t, path)
+		})
+	}
+}
+
+// checkSmallError checks that reading a file ends in an error that names it, and
+// takes next to no memory.
+func checkSmallError(t *testing.T, path string) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := tryReadAll(path)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "read "+filepath.Base(path)+": ") {
+		t.Errorf("got error %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 32<<20 {
+		t.Errorf("it took %d bytes", took)
 	}
 }

@@ -10,18 +10,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/klauspost/compress/s2"
 )
 
 // SpillError is a temporary file that cannot be written or read.
 type SpillError struct {
-	Dir string
-	Err error
-	Try string
+	Dir  string
+	Size int64 // bytes that it was to have
+	Err  error
+	Try  string
 }
 
 func (e *SpillError) Error() string {
-	return fmt.Sprintf("keep rows in temporary files in %s: %v", e.Dir, e.Err)
+	return fmt.Sprintf("keep %s of rows in a temporary file in %s: %v", humanize.Bytes(uint64(e.Size)), e.Dir, e.Err)
 }
 func (e *SpillError) Unwrap() error { return e.Err }
 
@@ -45,9 +47,10 @@ type extent struct{ offset, size int64 }
 
 func (s *spillFile) fault(err error) error {
 	return &SpillError{
-		Dir: s.parent,
-		Err: plainError(err),
-		Try: "make room there, or set source.parquet.tmp to a folder with more room than the uncompressed export takes, or raise source.parquet.memory",
+		Dir:  s.parent,
+		Size: s.end.Load(),
+		Err:  plainError(err),
+		Try:  "make room there, or set source.parquet.tmp to a folder with more room than the uncompressed export takes, or raise source.parquet.memory",
 	}
 }
 
