@@ -27,7 +27,8 @@ type tallyRecord struct {
 	Conversations int                       `json:"conversations"`
 	RowOutcomes   map[transform.Outcome]int `json:"row_outcomes"`
 	EventOutcomes map[transform.Outcome]int `json:"event_outcomes"`
-	Oldest        *time.Time                `json:"oldest"` // event that was sent, or would be; null: none
+	StartedLate   int                       `json:"started_late"` // conversations that have a message before the start that was delivered
+	Oldest        *time.Time                `json:"oldest"`       // event that was sent, or would be; null: none
 	Newest        *time.Time                `json:"newest"`
 	Error         string                    `json:"error"` // empty: none
 }
@@ -35,7 +36,7 @@ type tallyRecord struct {
 func tallyRecordOf(spec *jobs.Spec, t transform.Tally, oldest, newest time.Time, failure error) tallyRecord {
 	r := tallyRecord{
 		Job: spec.Name, Label: spec.Label(), Rows: t.RowCount(), Conversations: t.Conversations,
-		RowOutcomes: t.Rows, EventOutcomes: t.Events, Oldest: known(oldest), Newest: known(newest),
+		RowOutcomes: t.Rows, EventOutcomes: t.Events, StartedLate: t.StartedLate, Oldest: known(oldest), Newest: known(newest),
 	}
 	if failure != nil {
 		r.Error = failure.Error()
