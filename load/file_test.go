@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -229,16 +228,11 @@ func TestFile_ErrMisconfigured(t *testing.T) {
 	if err := os.WriteFile(occupied, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pipe := filepath.Join(folder, "pipe.ndjson")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Mkdir(filepath.Join(folder, "folder.ndjson"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
 		occupied:                      "1 bytes that this job did not write",
-		pipe:                          "not a regular file",
 		folder + "/folder.ndjson":     "not a regular file",
 		occupied + "/events.ndjson":   "not a directory",
 		folder + "/events.json":       `"events.json"`,
