@@ -25,9 +25,10 @@ type pass struct {
 	from    extract.Position   // where the pass goes on
 	last    *string            // the last conversation that was rebuilt; nil: none was
 	source  SourcePass
-	horizon extract.Time // up to which the source shows rows
-	counts  Counts       // of the pass up to and with the chunks handed on
-	built   int          // conversations rebuilt
+	horizon extract.Time    // up to which the source shows rows
+	counts  Counts          // of the pass up to and with the chunks handed on
+	built   int             // conversations rebuilt
+	unseen  map[string]bool // selected conversations that the source did not show yet
 
 	// examine, if it is set, is given every conversation instead of its events
 	// being handed on.
@@ -52,7 +53,7 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 	p := &pass{
 		Run: r, sink: to, builder: builder,
 		source: r.Source.Pass(r.reads(from)), horizon: from.Upper,
-		counts: from.Tally.Clone(),
+		counts: from.Tally.Clone(), unseen: r.Select.within(r.Shard),
 	}
 	p.open(0)
 	return p, nil
@@ -144,7 +145,19 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err := pipe.begin(ctx, nil); err != nil {
 		return err
 	}
-	return errors.Join(p.read(ctx, from.Position), pipe.wait())
+	if err := errors.Join(p.read(ctx, from.Position), pipe.wait()); err != nil {
+		return err
+	}
+	return p.missing()
+}
+
+// missing returns an error if conversations were selected that the source, now
+// read to its end, does not have.
+func (p *pass) missing() error {
+	if p.limited() || len(p.unseen) == 0 || p.Select.MayLack {
+		return nil
+	}
+	return errNoConversation(slices.Sorted(maps.Keys(p.unseen)))
 }
 
 // read hands all transcripts after a position on, the next page being read
@@ -233,7 +246,9 @@ func (p *pass) page(ctx context.Context, page extract.Page) error {
 		if err := p.conversation(ctx, t, known[t.ConversationID]); err != nil {
 			return err
 		}
-		rows += int64(t.Rows())
+		if rows += int64(t.Rows()); t.Rows() > 0 {
+			delete(p.unseen, t.ConversationID)
+		}
 	}
 	p.countRows(rows)
 	return nil

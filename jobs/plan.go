@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -133,6 +134,6 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, classify(err)
 	}
 	err = planner.wait()
-	planner.plan.Problem = r.Limits.check(&p.counts)
+	planner.plan.Problem = errors.Join(r.Limits.check(&p.counts), p.missing())
 	return planner.plan, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -116,8 +115,7 @@ func choose(ctx context.Context, source Source, upper extract.Time, ids []string
 	}
 	chosen, err = collect(ctx, pages, func([]extract.Transcript) bool { return false })
 	if err == nil && len(chosen) == 0 {
-		err = &Error{Exit: ExitUsage, Err: fmt.Errorf("the source has no conversation %s", strings.Join(ids, ", ")),
-			Try: "an id as the source has it, with the prefix of conversation_id if the job file gives one"}
+		err = errNoConversation(ids)
 	}
 	return chosen, err
 }

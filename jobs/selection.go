@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 )
@@ -10,6 +12,7 @@ import (
 // all of them.
 type Selection struct {
 	Conversations map[string]bool // nil: all
+	MayLack       bool            // that the source does not have all of them is no error
 	From          extract.Time    // events from here; 0: from the first
 	Until         extract.Time    // to here, exclusive; 0: to the last
 }
@@ -17,6 +20,29 @@ type Selection struct {
 // has reports whether a conversation is selected.
 func (s *Selection) has(conversation string) bool {
 	return s == nil || s.Conversations == nil || s.Conversations[conversation]
+}
+
+// within returns the conversations of a shard that are selected by their ids.
+func (s *Selection) within(shard extract.Shard) map[string]bool {
+	ids := make(map[string]bool)
+	if s == nil {
+		return ids
+	}
+	for id := range s.Conversations {
+		if shard.Has(id) {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
+// errNoConversation refuses ids that the source does not have.
+func errNoConversation(ids []string) error {
+	return &Error{
+		Exit: ExitUsage,
+		Err:  fmt.Errorf("the source has no conversation %s", strings.Join(ids, ", ")),
+		Try:  "an id as the source has it, with the prefix of conversation_id if the job file gives one",
+	}
 }
 
 // covers reports whether an event of that time is selected.

@@ -78,7 +78,7 @@ type SlotStatus struct {
 
 // Status returns the status of a job at a time.
 func (j *JobState) Status(ctx context.Context, spec *Spec, now time.Time) (JobStatus, error) {
-	s := JobStatus{Job: j.Name, Label: j.Label}
+	s := JobStatus{Job: j.Name, Label: j.Label, Holders: []LeaseOwner{}}
 	for _, read := range []func(context.Context, *JobStatus) error{j.readHolders, j.readShards, j.readSuccess, j.readLeft} {
 		if err := read(ctx, &s); err != nil {
 			return s, fmt.Errorf("read the status of job %s: %w", j.Name, err)

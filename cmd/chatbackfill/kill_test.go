@@ -163,6 +163,14 @@ func anySignal(r *rand.Rand) os.Signal {
 	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}[r.IntN(3)]
 }
 
+const intoSegment = `
+destination:
+  segment:
+    source: test
+    write_key: key
+    rate: unlimited
+    endpoint: `
+
 const toFile = `
 destination:
   file:

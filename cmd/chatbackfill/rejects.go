@@ -281,7 +281,7 @@ func (a *app) retryRejects(ctx context.Context, spec *jobs.Spec, f jobs.RejectFi
 	if err != nil {
 		return err
 	}
-	selection := &jobs.Selection{Conversations: make(map[string]bool)}
+	selection := &jobs.Selection{Conversations: make(map[string]bool), MayLack: true}
 	for i := range found {
 		selection.Conversations[found[i].ConversationID] = true
 	}

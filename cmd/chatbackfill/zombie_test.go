@@ -90,14 +90,6 @@ func (j *sharedJob) continued(p *process) {
 	}
 }
 
-const intoSegment = `
-destination:
-  segment:
-    source: test
-    write_key: key
-    rate: unlimited
-    endpoint: `
-
 // TestZombieIntoSegment stops a run while its requests are under way, lets
 // another one take the job over, and continues it. It can move nothing of the
 // other's; but that Segment accepted its events is a fact, and nobody sends them
