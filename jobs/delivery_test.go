@@ -244,6 +244,7 @@ func TestDeliveryThroughFaults(t *testing.T) {
 		"a sign-in page":                   {fault: segmenttest.Always(segmenttest.HTML()), exit: ExitRefused, nothing: true},
 		"no success":                       {fault: segmenttest.Always(segmenttest.NoSuccess()), exit: ExitRefused, nothing: true},
 		"everything is refused":            {fault: segmenttest.Always(segmenttest.Status(400)), exit: ExitRefused, nothing: true},
+		"clock set back during the run":    {fault: after(3, segmenttest.Skew(72*time.Hour)), exit: ExitInterrupted},
 		"clock an hour off":                {fault: segmenttest.Always(segmenttest.Skew(time.Hour)), exit: ExitInterrupted},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -269,6 +270,16 @@ func TestDeliveryThroughFaults(t *testing.T) {
 				t.Errorf("%d events arrived twice", n)
 			}
 		})
+	}
+}
+
+// after is a fault of all requests but the first n.
+func after(n int, a segmenttest.Answer) func(segmenttest.Request) segmenttest.Answer {
+	return func(r segmenttest.Request) segmenttest.Answer {
+		if r.N <= n {
+			return segmenttest.Answer{}
+		}
+		return a
 	}
 }
 

@@ -34,6 +34,7 @@ type Scheduler struct {
 	log     *slog.Logger
 	version string
 	execute func(context.Context, Execution) (Summary, error)
+	now     func() time.Time // the clock, which may be set while the daemon runs
 
 	registry *prometheus.Registry
 	jobs     []*scheduledJob
@@ -43,7 +44,7 @@ type Scheduler struct {
 // NewScheduler reads the job files. Each must have a schedule and be a job of
 // its own. The load function reads one, as [LoadSpec] does.
 func NewScheduler(files []string, load func(path string) (*Spec, error), log *slog.Logger, version string) (*Scheduler, error) {
-	s := &Scheduler{load: load, log: log, version: version, execute: Execute, registry: prometheus.NewRegistry()}
+	s := &Scheduler{load: load, log: log, version: version, execute: Execute, now: time.Now, registry: prometheus.NewRegistry()}
 	var problems []error
 	for _, file := range files {
 		j := &scheduledJob{scheduler: s, file: file, wake: make(chan struct{}, 1)}
@@ -60,7 +61,7 @@ func NewScheduler(files []string, load func(path string) (*Spec, error), log *sl
 // those under way may go on for as long as their job's drain says. It returns an
 // [ErrInterrupted] if one had to be interrupted. When ctx ends, runs end at once.
 func (s *Scheduler) Run(ctx context.Context, stop <-chan struct{}) error {
-	s.announce(time.Now())
+	s.announce(s.now())
 	var watching sync.WaitGroup
 	for _, j := range s.jobs {
 		watching.Go(func() { j.watch(ctx, stop) })
@@ -100,7 +101,7 @@ func (s *Scheduler) Reload() {
 		default:
 		}
 	}
-	s.announce(time.Now())
+	s.announce(s.now())
 }
 
 // taken reports whether another of the jobs has the same state.

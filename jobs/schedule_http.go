@@ -75,7 +75,7 @@ func (s *Scheduler) readyz(w http.ResponseWriter, _ *http.Request) {
 	var lines strings.Builder
 	for _, j := range s.jobs {
 		j.mu.Lock()
-		name, problem := j.spec.Name, j.health.problem(time.Now())
+		name, problem := j.spec.Name, j.health.problem(s.now())
 		j.mu.Unlock()
 		if problem == "" {
 			problem = "ready"

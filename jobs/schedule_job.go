@@ -119,8 +119,8 @@ func (j *scheduledJob) panicked(err error) time.Duration {
 // there is a reason to look at the job at once.
 func (j *scheduledJob) sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) {
 	began := time.Now()
-	until := began.Round(0).Add(d) // by the clock
-	for time.Since(began) < d && time.Now().Round(0).Before(until) {
+	until := j.scheduler.now().Round(0).Add(d) // by the clock
+	for time.Since(began) < d && j.scheduler.now().Round(0).Before(until) {
 		timer := time.NewTimer(min(d-time.Since(began), clockEvery))
 		select {
 		case <-timer.C:
@@ -146,7 +146,7 @@ func isClosed(c <-chan struct{}) bool {
 // turn does what is to be done now, and returns when to look again.
 func (j *scheduledJob) turn(ctx context.Context, stop <-chan struct{}) time.Duration {
 	spec, times := j.current()
-	now := time.Now()
+	now := j.scheduler.now()
 	d, err := j.decide(ctx, spec, times, now)
 	if err != nil {
 		return j.fail(ctx, spec, err)
@@ -205,7 +205,7 @@ func (j *scheduledJob) look(ctx context.Context, job *JobState, spec *Spec, now 
 // run runs a slot, and returns when to look again.
 func (j *scheduledJob) run(ctx context.Context, stop <-chan struct{}, spec *Spec, d decision) time.Duration {
 	log := j.scheduler.log.With("job", spec.Name)
-	slot := &slotRun{at: d.run, late: d.late}
+	slot := &slotRun{at: d.run, late: d.late, now: j.scheduler.now}
 	running, end := drained(ctx, stop, spec.Drain)
 	summary, err := j.execute(running, Execution{
 		Spec: spec, Stop: stop, Log: log, Version: j.scheduler.version, Observer: j.observer(), slot: slot,

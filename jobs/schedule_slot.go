@@ -13,7 +13,8 @@ import (
 type slotRun struct {
 	at       time.Time
 	late     []time.Time // missed slots that it makes up for
-	attempts int         // set once it was claimed
+	now      func() time.Time
+	attempts int // set once it was claimed
 }
 
 // attend runs a job under its lease: what do does is done if the slot that it is
@@ -23,11 +24,11 @@ func (e *Execution) attend(ctx context.Context, lease *Lease, do func() (Summary
 		return e.contain(ctx, lease, do)
 	}
 	var err error
-	if e.slot.attempts, err = lease.claim(ctx, e.slot.at, time.Now(), e.slot.late); err != nil || e.slot.attempts == 0 {
+	if e.slot.attempts, err = lease.claim(ctx, e.slot.at, e.slot.now(), e.slot.late); err != nil || e.slot.attempts == 0 {
 		return Summary{}, err
 	}
 	summary, err := e.contain(ctx, lease, do)
-	now := time.Now()
+	now := e.slot.now()
 	return summary, errors.Join(err, lease.settle(context.WithoutCancel(ctx), e.slot.at, summary.RunID, ExitCode(err), now, e.retryAt(now)))
 }
 

@@ -34,7 +34,8 @@ type daemon struct {
 	err  error // of Run, once done is closed
 
 	mu   sync.Mutex
-	runs []time.Time // when runs began
+	runs []time.Time   // when runs began, by the clock
+	set  time.Duration // how far the clock was set forward
 }
 
 const daemonJob = `
@@ -54,6 +55,11 @@ func newDaemon(t *testing.T, dir string, run func(ctx context.Context, e Executi
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.now = func() time.Time {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return time.Now().Round(0).Add(d.set)
+	}
 	d.execute = func(ctx context.Context, e Execution) (Summary, error) {
 		return Summary{}, withJob(ctx, e.Spec, func(j *JobState) error {
 			leased, lease, err := j.Acquire(ctx, "", e.Log)
@@ -61,8 +67,9 @@ func newDaemon(t *testing.T, dir string, run func(ctx context.Context, e Executi
 				return err
 			}
 			_, err = e.attend(leased, lease, func() (Summary, error) {
+				now := d.now()
 				d.mu.Lock()
-				d.runs = append(d.runs, time.Now().UTC())
+				d.runs = append(d.runs, now.UTC())
 				d.mu.Unlock()
 				return Summary{}, run(leased, e)
 			})
@@ -78,6 +85,13 @@ func (d *daemon) start() *daemon {
 		d.err = d.Scheduler.Run(context.Background(), d.stop)
 	}()
 	return d
+}
+
+// setClock sets the clock forward, or back.
+func (d *daemon) setClock(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.set += by
 }
 
 // end stops the daemon, waits for it, and returns the error of Run.
@@ -221,17 +235,38 @@ func TestSchedulerGivesUpWhenTheNextSlotComes(t *testing.T) {
 	})
 }
 
+// TestSchedulerLongRun runs a job that takes longer than from one slot to the
+// next: none runs beside it, and what was left out is recorded and logged.
 func TestSchedulerLongRun(t *testing.T) {
-	dir := jobFolder(t, daemonJob)
-	synctest.Test(t, func(t *testing.T) {
-		d := newDaemon(t, dir, func(context.Context, Execution) error { time.Sleep(150 * time.Minute); return nil }).start()
-		time.Sleep(6*time.Hour + time.Minute)
-		if err := d.end(); ExitCode(err) != ExitDone {
-			t.Error(err)
-		}
-		d.wantRuns("01:00:00", "03:30:00", "06:00:00")
-		d.wantStates("00:00 watched", "01:00 done", "02:00 missed", "03:00 done", "04:00 missed", "05:00 missed", "06:00 done")
-	})
+	for name, test := range map[string]struct {
+		extra  string
+		runs   []string
+		states []string
+		log    string
+	}{
+		"made up for": {"", []string{"01:00:00", "03:30:00", "06:00:00"},
+			[]string{"00:00 watched", "01:00 done", "02:00 missed", "03:00 done", "04:00 missed", "05:00 missed", "06:00 done"},
+			"slot=2000-01-01T03:00:00.000Z attempt=1 missed=1 exit=0"},
+		"skipped": {"catch_up: false\n", []string{"01:00:00", "04:00:00"},
+			[]string{"00:00 watched", "01:00 done", "02:00 skipped", "03:00 skipped", "04:00 done", "05:00 skipped", "06:00 skipped"},
+			`msg="missed slots are skipped" job=chats slots=2 last=2000-01-01T03:00:00.000Z`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := jobFolder(t, daemonJob+test.extra)
+			synctest.Test(t, func(t *testing.T) {
+				d := newDaemon(t, dir, func(context.Context, Execution) error { time.Sleep(150 * time.Minute); return nil }).start()
+				time.Sleep(6*time.Hour + 31*time.Minute)
+				if err := d.end(); ExitCode(err) != ExitDone {
+					t.Error(err)
+				}
+				d.wantRuns(test.runs...)
+				d.wantStates(test.states...)
+				if !strings.Contains(d.log.String(), test.log) {
+					t.Errorf("the log does not tell\n%s\n%s", test.log, d.log)
+				}
+			})
+		})
+	}
 }
 
 func TestSchedulerWaitsForAnotherRun(t *testing.T) {

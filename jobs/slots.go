@@ -63,7 +63,7 @@ func (s *timetable) again(last slot, now time.Time, catchUp bool) decision {
 		return decision{wait: next}
 	case last.attempts == 0 && !catchUp && now.Sub(last.at) > slotGrace:
 		return decision{skip: []time.Time{last.at}, wait: next}
-	case !last.retryAt.After(now):
+	case last.mayRetry(now):
 		return decision{run: last.at}
 	case next.IsZero() || last.retryAt.Before(next):
 		return decision{wait: last.retryAt}
@@ -76,6 +76,13 @@ const (
 	firstSlotRetry = 30 * time.Second
 	lastSlotRetry  = 30 * time.Minute
 )
+
+// mayRetry reports whether a slot that waits may be tried. None waits for longer
+// than lastSlotRetry: such a time is of a clock that was set back since.
+func (s *slot) mayRetry(now time.Time) bool {
+	wait := s.retryAt.Sub(now)
+	return wait <= 0 || wait > lastSlotRetry
+}
 
 // slotRetry returns how long to wait after so many attempts.
 func slotRetry(attempts int) time.Duration {

@@ -126,7 +126,7 @@ func (s *slot) free(at, now time.Time) bool {
 	case s.at.Before(at) || s.state == slotRunning:
 		return true
 	}
-	return s.state == slotWaiting && !s.retryAt.After(now)
+	return s.state == slotWaiting && s.mayRetry(now)
 }
 
 func (l *Lease) begin(ctx context.Context, tx *sql.Tx, at time.Time, attempts int, late []time.Time) error {

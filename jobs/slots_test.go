@@ -34,6 +34,7 @@ func TestDecide(t *testing.T) {
 		"a retry is due":                       {last: waiting(2, at(9, 10)), now: at(9, 10), want: decision{run: at(9, 0)}},
 		"a retry is due late":                  {last: waiting(2, at(9, 10)), now: at(9, 40), noMore: true, want: decision{run: at(9, 0)}},
 		"a retry is not due":                   {last: waiting(2, at(9, 10)), now: at(9, 5), want: decision{wait: at(9, 10)}},
+		"a retry of a clock that was set back": {last: waiting(2, at(23, 0)), now: at(9, 5), want: decision{run: at(9, 0)}},
 		"a retry would come after the next":    {last: waiting(9, at(10, 10)), now: at(9, 50), want: decision{wait: at(10, 0)}},
 		"the next comes before the retry":      {last: waiting(9, at(10, 10)), now: at(10, 0), want: decision{run: at(10, 0), late: []time.Time{}}},
 		"it waited for a lease":                {last: waiting(0, time.UnixMilli(0)), now: at(9, 40), want: decision{run: at(9, 0)}},
