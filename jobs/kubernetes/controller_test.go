@@ -24,6 +24,7 @@ import (
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
+	"github.com/chatbackfill/chatbackfill/jobs"
 	"github.com/chatbackfill/chatbackfill/jobs/examples"
 	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
@@ -101,10 +102,8 @@ func (c *controller) complete(seed uint64, index int) error {
 
 // pod runs one pod and returns the exit code of its container.
 func (c *controller) pod(index int, f fate) (exit int, output string) {
-	p := c.command(c.args, fmt.Sprint("JOB_COMPLETION_INDEX=", index))
-	var text bytes.Buffer
-	p.Stdout, p.Stderr = &text, &text
-	if err := p.Start(); err != nil {
+	p, err := c.start(index)
+	if err != nil {
 		return -1, err.Error()
 	}
 	after := f.after
@@ -114,15 +113,33 @@ func (c *controller) pod(index int, f fate) (exit int, output string) {
 	}
 	timer := time.AfterFunc(after, func() { _ = p.Process.Signal(f.signal) })
 	defer timer.Stop()
-	// The code says how it ended.
-	_ = p.Wait()
-	if status := p.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
-		if status.Signal() == syscall.SIGKILL {
-			c.killed[index].Add(1)
-		}
-		return 128 + int(status.Signal()), text.String()
+	exit = p.exit()
+	if exit == 128+int(syscall.SIGKILL) {
+		c.killed[index].Add(1)
 	}
-	return p.ProcessState.ExitCode(), text.String()
+	return exit, p.output.String()
+}
+
+// started is the container of a pod.
+type started struct {
+	*exec.Cmd
+	output bytes.Buffer
+}
+
+// start starts a pod of an index.
+func (c *controller) start(index int) (*started, error) {
+	p := &started{Cmd: c.command(c.args, fmt.Sprint("JOB_COMPLETION_INDEX=", index))}
+	p.Stdout, p.Stderr = &p.output, &p.output
+	return p, p.Start()
+}
+
+// exit waits for the container to end, and returns its exit code.
+func (p *started) exit() int {
+	_ = p.Wait() // the state says how it ended
+	if status := p.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return p.ProcessState.ExitCode()
 }
 
 // command is a command of the program as a pod of the manifest has it: what
@@ -370,4 +387,83 @@ func (c *controller) checkStatus(file string) {
 			c.Errorf("shard %+v", s)
 		}
 	}
+}
+
+// TestTwoPodsOfOneIndex has two pods of an index at once, as Kubernetes may: one
+// on a machine that stands still, and its replacement. The replacement takes over
+// and succeeds, the first learns that it was replaced, which the policy counts as
+// any failure, and the events are those of one run that was left alone.
+func TestTwoPodsOfOneIndex(t *testing.T) {
+	server := segmenttest.New(t)
+	file, env := fromPostgres(t, server)
+	c := importJob(t, file, append(env, "SEGMENT_WRITE_KEY=key"))
+	c.succeed(mounted(workloads(t)[0], file), "CHATBACKFILL_STATE="+postgrestest.New(t))
+	want := server.Accepted()
+	state := postgrestest.New(t)
+	c.env = append(c.env, "CHATBACKFILL_STATE="+state)
+
+	arrived, held := make(chan struct{}, 1000), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	defer release() // else the server waits for them when the test fails
+	server.Fault(func(segmenttest.Request) segmenttest.Answer {
+		arrived <- struct{}{}
+		<-held
+		return segmenttest.Answer{}
+	})
+	var pods []*started
+	for range 2 {
+		p, err := c.start(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Process.Kill() }) // an error if it has ended
+		pods = append(pods, p)
+	}
+	<-arrived
+	holder, other := c.suspendHolder(state, pods[0], pods[1])
+	server.Fault(nil)
+	release()
+	if exit := other.exit(); exit != jobs.ExitDone {
+		t.Errorf("the pod that took over ended with %d\n%s", exit, other.output.String())
+	}
+	if err := holder.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	exit := holder.exit()
+	if verdict := action(c.spec, int32(exit), ""); exit != jobs.ExitTakenOver || verdict != batchv1.PodFailurePolicyActionCount {
+		t.Errorf("the pod that was replaced ended with %d: %s\n%s", exit, verdict, holder.output.String())
+	}
+	c.killed[0].Add(1) // what it had in flight was sent by the other one, too
+	for index := 1; index < len(c.killed); index++ {
+		if exit, output := c.pod(index, fate{}); exit != jobs.ExitDone {
+			t.Fatalf("index %d: exit %d\n%s", index, exit, output)
+		}
+	}
+	c.checkTwice(server, want)
+	c.checkStatus(file)
+}
+
+// suspendHolder suspends that of two pods which has the lease, for longer than
+// the lease lasts.
+func (c *controller) suspendHolder(state string, one, two *started) (holder, other *started) {
+	c.Helper()
+	conn, err := pgx.Connect(c.Context(), state)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer conn.Close(c.Context())
+	var pid int
+	if err := conn.QueryRow(c.Context(), `SELECT pid FROM chatbackfill.leases WHERE expires_at > 0`).Scan(&pid); err != nil {
+		c.Fatal(err)
+	}
+	if holder, other = one, two; two.Process.Pid == pid {
+		holder, other = two, one
+	}
+	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil {
+		c.Fatal(err)
+	}
+	if _, err := conn.Exec(c.Context(), `UPDATE chatbackfill.leases SET expires_at = 0`); err != nil {
+		c.Fatal(err)
+	}
+	return holder, other
 }
