@@ -41,6 +41,11 @@ type pgTransaction struct{ pgx.Tx }
 // inTransaction calls f with a transaction of its own. Settings are the
 // transaction's, not the connection's, which a pooler may give to others.
 func (p *Postgres) inTransaction(ctx context.Context, timeout time.Duration, f func(tx *pgTransaction) error) error {
+	return p.inTransactionWith(ctx, timeout, "", f)
+}
+
+// inTransactionWith is inTransaction with further settings.
+func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration, settings string, f func(tx *pgTransaction) error) error {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -48,8 +53,8 @@ func (p *Postgres) inTransaction(ctx context.Context, timeout time.Duration, f f
 	defer conn.Release()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; "+
-			"SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off",
-		timeout.Milliseconds(), lockTimeout.Milliseconds(), idleTimeout.Milliseconds())})
+			"SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off%s",
+		timeout.Milliseconds(), lockTimeout.Milliseconds(), idleTimeout.Milliseconds(), settings)})
 	if err != nil {
 		return err
 	}

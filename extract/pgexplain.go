@@ -38,7 +38,7 @@ func (p *PostgresPass) Explain(ctx context.Context) ([]Statement, error) {
 	var all []Statement
 	err := p.retry(ctx, "the plans of statements", func() error {
 		all = nil
-		return p.inTransaction(ctx, pageTimeout, func(tx *pgTransaction) (err error) {
+		return p.inPage(ctx, func(tx *pgTransaction) (err error) {
 			all, err = p.explain(ctx, tx)
 			return err
 		})
@@ -75,7 +75,13 @@ func (p *PostgresPass) explain(ctx context.Context, tx *pgTransaction) (all []St
 	}
 	all = append(all, listed)
 	for _, r := range p.relations() {
-		s, err := p.statement(ctx, tx, r, r.sample())
+		rows := r.sample()
+		if p.family != "" {
+			if rows, err = r.sampleSpan(); err != nil {
+				return nil, err
+			}
+		}
+		s, err := p.statement(ctx, tx, r, rows)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ var errPageTooLarge = errors.New("the page is too large")
 type pgPage struct {
 	pass   *PostgresPass
 	ids    []string
+	span   *pgSpan        // that the ids are all those of; nil: they are any
 	groups map[string]int // a conversation's transcript
 	single bool           // the page has one conversation, and cannot be smaller
 	refuse bool           // it is larger than memory allows: rows are counted only
@@ -32,12 +33,12 @@ type pgPage struct {
 	last        int   // the transcript of the last row
 }
 
-// newPage begins a page with room for so many messages.
-func (p *PostgresPass) newPage(ids []string, room int) *pgPage {
+// newPage begins a page, whose messages are put into room.
+func (p *PostgresPass) newPage(ids []string, span *pgSpan, room []Message) *pgPage {
 	page := &pgPage{
-		pass: p, ids: ids, single: len(ids) <= 1,
-		messages:    make([]Message, 0, room),
-		owners:      make([]int32, 0, room),
+		pass: p, ids: ids, span: span, single: len(ids) <= 1,
+		messages:    room,
+		owners:      make([]int32, 0, cap(room)),
 		groups:      make(map[string]int, len(ids)),
 		transcripts: make([]Transcript, 1, len(ids)+1),
 		counts:      make([]int, len(ids)+1),
@@ -54,8 +55,11 @@ func (p *PostgresPass) newPage(ids []string, room int) *pgPage {
 // fill reads the conversations' rows.
 func (page *pgPage) fill(ctx context.Context, tx *pgTransaction) error {
 	for _, r := range page.pass.relations() {
-		s, ok := r.pageRows(page.ids, page.pass.Upper)
-		if !ok {
+		s, err := page.statement(r)
+		if err != nil {
+			return err
+		}
+		if s == nil {
 			continue
 		}
 		if _, err := page.rows(ctx, tx, r, s); err != nil {
@@ -63,6 +67,20 @@ func (page *pgPage) fill(ctx context.Context, tx *pgTransaction) error {
 		}
 	}
 	return nil
+}
+
+// statement selects a relation's rows of the page's conversations; nil if it
+// cannot have any. A span is found in an index at once, and its ids are not
+// sent back.
+func (page *pgPage) statement(r *pgRelation) (*pgStatement, error) {
+	switch {
+	case len(page.ids) == 0:
+		return nil, nil
+	case page.span != nil:
+		return r.spanRows(*page.span, page.pass.Upper)
+	}
+	s, _ := r.pageRows(page.ids, page.pass.Upper)
+	return s, nil
 }
 
 // rows reads the rows of a statement into the page and returns their number.

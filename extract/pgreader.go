@@ -19,18 +19,23 @@ type PostgresReader struct {
 	after  *string   // the last id that was listed
 	listed bool      // there are no further ids than those of pending
 
-	pending []string // ids that were listed and not yet read
-	size    int      // conversations of the next page
-	tried   int      // conversations in the page that was tried last
-	room    int      // for messages of the next page: those of the page before, and some more
+	pending []string       // ids of the list that were not yet read
+	size    int            // conversations of the next page
+	tried   int            // conversations in the page that was tried last
+	room    int            // messages of the page before, as many as the next one may have
+	unused  chan []Message // of pages that were released; nil: they are not kept
 	read    atomic.Int64
 }
+
+// unusedPages is how many pages' memory is kept for later ones: as many as may
+// be released while one is read.
+const unusedPages = 2
 
 // Transcripts returns a reader of the transcripts after a position; the empty
 // one is the start. A position in another order is a [PositionError]. The
 // reader has to be closed.
 func (p *PostgresPass) Transcripts(ctx context.Context, from Position) (*PostgresReader, error) {
-	r := &PostgresReader{pass: p, strays: from == "" && p.Shard.Has(""), size: p.cfg.Page}
+	r := &PostgresReader{pass: p, strays: from == "" && p.Shard.Has(""), size: p.cfg.Page, unused: make(chan []Message, unusedPages)}
 	if from != "" {
 		id, err := p.parse(from)
 		if err != nil {
@@ -117,7 +122,7 @@ func (r *PostgresReader) upcoming(ctx context.Context) error {
 func (r *PostgresReader) page(ctx context.Context) (out Page, err error) {
 	err = r.pass.retry(ctx, "a page of conversations", func() error {
 		for {
-			err := r.pass.inTransaction(ctx, pageTimeout, func(tx *pgTransaction) (err error) {
+			err := r.pass.inPage(ctx, func(tx *pgTransaction) (err error) {
 				out, err = r.attempt(ctx, tx)
 				return err
 			})
@@ -133,33 +138,72 @@ func (r *PostgresReader) page(ctx context.Context) (out Page, err error) {
 	return out, err
 }
 
+// inPage calls f with a transaction for a page. A span of ids is always looked
+// up in the index: by statistics that are old, or know little of the order of
+// ids, Postgres may take it for a large part of the table.
+func (p *PostgresPass) inPage(ctx context.Context, f func(tx *pgTransaction) error) error {
+	settings := ""
+	if p.family != "" {
+		settings = "; SET LOCAL enable_seqscan = off"
+	}
+	return p.inTransactionWith(ctx, pageTimeout, settings, f)
+}
+
 // attempt reads a page in one transaction. What the reader knows changes only
 // when all of it was read.
 func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, error) {
 	ids, listed := r.pending, r.listed
-	if r.list == nil && len(ids) == 0 {
+	var span *pgSpan
+	if r.list == nil && !listed {
 		var err error
 		if ids, err = r.nextIDs(ctx, tx); err != nil {
 			return Page{}, err
 		}
-		listed = len(ids) < r.size
+		if listed = len(ids) < r.size; len(ids) > 0 {
+			span = &pgSpan{r.after, ids[len(ids)-1]}
+		}
 	}
 	n := min(len(ids), r.size)
 	r.tried = n
-	page := r.pass.newPage(ids[:n], r.room)
+	page := r.pass.newPage(ids[:n], span, r.messages())
 	if err := page.fill(ctx, tx); err != nil {
 		return Page{}, err
 	}
-	if r.list == nil && len(r.pending) == 0 && n > 0 {
-		r.after = &ids[len(ids)-1]
+	if span != nil {
+		r.after = &span.upto
 	}
 	r.pending, r.listed = ids[n:], listed
-	r.room = len(page.messages) + len(page.messages)/16
+	r.room = len(page.messages)
 	r.read.Add(page.read)
 	if page.bytes < r.pass.cfg.PageBytes/2 {
 		r.size = min(2*r.size, r.pass.cfg.Page)
 	}
-	return page.finish(), nil
+	messages := page.messages
+	out := page.finish()
+	out.release = func() { r.reuse(messages) }
+	return out, nil
+}
+
+// messages returns room for those of a page: what one was released of, unless
+// its size was another one.
+func (r *PostgresReader) messages() []Message {
+	select {
+	case room := <-r.unused:
+		if cap(room) >= r.room && cap(room) <= 2*r.room {
+			return room
+		}
+	default:
+	}
+	return make([]Message, 0, r.room+r.room/16)
+}
+
+// reuse keeps the memory of messages for a later page, unless there is enough.
+func (r *PostgresReader) reuse(messages []Message) {
+	clear(messages) // they point to texts
+	select {
+	case r.unused <- messages[:0]:
+	default:
+	}
 }
 
 // nextIDs lists ids after the last that was listed, by an index.
@@ -184,7 +228,7 @@ func (r *PostgresReader) strayPage(ctx context.Context) (out Page, err error) {
 	p := r.pass
 	err = p.retry(ctx, "the rows of no conversation", func() error {
 		return p.inTransaction(ctx, listTimeout, func(tx *pgTransaction) error {
-			page := p.newPage(nil, 0)
+			page := p.newPage(nil, nil, nil)
 			for _, relation := range p.relations() {
 				if err := page.strays(ctx, tx, relation); err != nil {
 					return err

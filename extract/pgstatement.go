@@ -29,6 +29,32 @@ func (r *pgRelation) pageRows(ids []string, upper Time) (*pgStatement, bool) {
 	return s, true
 }
 
+// pgSpan is the conversations that follow each other in the order of an index:
+// those after one, if there is one, up to another.
+type pgSpan struct {
+	after *string
+	upto  string
+}
+
+// spanRows selects the rows of a span's conversations below the bound.
+func (r *pgRelation) spanRows(span pgSpan, upper Time) (*pgStatement, error) {
+	s := &pgStatement{}
+	upto, err := r.keysetArg(s, span.upto)
+	if err != nil {
+		return nil, err
+	}
+	where := r.idColumn.sql + " <= " + upto
+	if span.after != nil {
+		after, err := r.keysetArg(s, *span.after)
+		if err != nil {
+			return nil, err
+		}
+		where += " AND " + r.idColumn.sql + " > " + after
+	}
+	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s%s", r.list, r.from, where, r.below(s, upper)+r.only(" AND "))
+	return s, nil
+}
+
 // below is the condition that leaves out rows at or after the bound. Rows
 // without a time stay: they may be ignored ones, or rejects.
 func (r *pgRelation) below(s *pgStatement, upper Time) string {
@@ -75,13 +101,25 @@ func (r *pgRelation) sample() *pgStatement {
 	const size = 2000
 	ids := make([]string, size)
 	for i := range ids {
-		ids[i] = fmt.Sprintf("%s%d", r.prefix, 1000+i)
-		if _, ok := r.idInput(ids[i]); !ok {
-			ids[i] = fmt.Sprintf("%s00000000-0000-0000-0000-%012d", r.prefix, i)
-		}
+		ids[i] = r.sampleID(i)
 	}
 	s, _ := r.pageRows(ids, latestAt(zeroDay))
 	return s
+}
+
+// sampleSpan is a statement like those of pages that follow an index.
+func (r *pgRelation) sampleSpan() (*pgStatement, error) {
+	after := r.sampleID(0)
+	return r.spanRows(pgSpan{&after, r.sampleID(1)}, latestAt(zeroDay))
+}
+
+// sampleID is an id that the relation could have.
+func (r *pgRelation) sampleID(i int) string {
+	id := fmt.Sprintf("%s%d", r.prefix, 1000+i)
+	if _, ok := r.idInput(id); !ok {
+		id = fmt.Sprintf("%s00000000-0000-0000-0000-%012d", r.prefix, i)
+	}
+	return id
 }
 
 // keysetIDs lists the next ids of all relations, after one of them if there is
@@ -90,11 +128,10 @@ func keysetIDs(relations []*pgRelation, after *string, n int) (*pgStatement, err
 	s := &pgStatement{}
 	from, limit := "", s.arg(fmt.Sprint(n), "int8")
 	if after != nil {
-		raw, ok := relations[0].keysetInput(*after)
-		if !ok {
-			return nil, fmt.Errorf("go on after conversation %s: that is no id of %s", shown(textValue(*after)), relations[0].name)
+		var err error
+		if from, err = relations[0].keysetArg(s, *after); err != nil {
+			return nil, err
 		}
-		from = s.arg(raw, relations[0].keysetCast())
 	}
 	var branches []string
 	for _, r := range relations {
@@ -109,22 +146,18 @@ func keysetIDs(relations []*pgRelation, after *string, n int) (*pgStatement, err
 	return s, nil
 }
 
-// keysetInput is an id as the family has it: that of another set may not fit
+// keysetArg adds an id as the family has it: that of another set may not fit
 // into the column of this one.
-func (r *pgRelation) keysetInput(id string) (string, bool) {
+func (r *pgRelation) keysetArg(s *pgStatement, id string) (string, error) {
 	wide := *r
 	if r.id.family == "int" {
-		wide.id.input = intInput(64)
+		wide.id.input, wide.id.cast = intInput(64), "int8"
 	}
-	return wide.idInput(id)
-}
-
-// keysetCast is a type that all ids of the family fit into.
-func (r *pgRelation) keysetCast() string {
-	if r.id.family == "int" {
-		return "int8"
+	raw, ok := wide.idInput(id)
+	if !ok {
+		return "", fmt.Errorf("find conversation %s: that is no id of %s", shown(textValue(id)), r.name)
 	}
-	return r.id.cast
+	return s.arg(raw, wide.id.cast), nil
 }
 
 // listIDs lists the ids of all conversations that a pass looks at, after one of

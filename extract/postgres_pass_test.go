@@ -538,3 +538,47 @@ func TestPostgresExplain(t *testing.T) {
 		t.Errorf("in a query: %v", err)
 	}
 }
+
+// TestPostgresReleased reads pages whose memory is used again, each while the
+// one before is in use, as a run does.
+func TestPostgresReleased(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgExec(t, dsn, `CREATE TABLE messages AS SELECT (i / 3)::text AS conversation_id, i AS message_id,
+		timestamptz '2025-01-01' + i * interval '1 s' AS sent_at, 'customer' AS role, 'body ' || i AS body FROM generate_series(0, 89) AS i`)
+	pass := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 4}))
+	r, err := pass.Transcripts(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var got []Transcript
+	var before Page
+	used := map[*Message]bool{}
+	again := 0
+	for {
+		page, err := r.Next(t.Context())
+		for _, transcript := range before.Transcripts {
+			transcript.Messages = slices.Clone(transcript.Messages)
+			got = append(got, transcript)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		before.Release()
+		before = page
+		first := &page.Transcripts[0].Messages[0]
+		if used[first] {
+			again++
+		}
+		used[first] = true
+	}
+	if diff := cmp.Diff(plain(pgPages(t, pass, "")), plain(got)); diff != "" {
+		t.Error(diff)
+	}
+	if again == 0 {
+		t.Error("no memory was used again")
+	}
+}

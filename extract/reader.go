@@ -42,6 +42,15 @@ type pendingPartition struct {
 // Page is some whole transcripts.
 type Page struct {
 	Transcripts []Transcript
+	release     func() // nil: the memory is left to the garbage collector
+}
+
+// Release ends the use of the page's messages: their memory, but not that of
+// their texts, may become that of a later page. It need not be called.
+func (p Page) Release() {
+	if p.release != nil {
+		p.release()
+	}
 }
 
 // The size of a page, which ends with the conversation that reaches one of these.
@@ -99,7 +108,7 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 			r.current, r.next = a.loaded, 0
 			r.lookAhead()
 			if len(a.refused) > 0 {
-				return Page{a.refused}, nil
+				return Page{Transcripts: a.refused}, nil
 			}
 		}
 	}

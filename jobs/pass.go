@@ -31,7 +31,7 @@ type pass struct {
 	unseen  map[string]bool // selected conversations that the source did not show yet
 
 	// examine, if it is set, is given every conversation instead of its events
-	// being handed on.
+	// being handed on. The transcript's messages are valid until it returns.
 	examine func(t *extract.Transcript, c *transform.Conversation, delivered Delivered)
 }
 
@@ -183,6 +183,7 @@ func (p *pass) read(ctx context.Context, from extract.Position) error {
 		if err := p.page(ctx, page.Page); err != nil {
 			return err
 		}
+		page.Release()
 		if p.limited() {
 			break
 		}
