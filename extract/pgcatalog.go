@@ -209,7 +209,9 @@ func (tx *pgTransaction) newColumn(ctx context.Context, f pgconn.FieldDescriptio
 		col.pgCodec, col.nested, col.sql = pgTextCodec, true, "to_json("+col.sql+")::text"
 		if t.Of != 0 || t.Relation != 0 { // else it is known of the values only
 			col.pgCodec = pgNestedCodec
-			col.shape, err = tx.shape(ctx, t)
+			if col.shape, err = tx.shape(ctx, t); err == nil {
+				col.hasRows = col.shape.hasRows()
+			}
 		}
 	default:
 		col.pgCodec = pgTextCodec

@@ -110,6 +110,11 @@ func (r *pgRelation) decode(values [][]byte, arena *Scratch, row []Value) error 
 		if row[i], ok = col.decode(values[i], arena); !ok {
 			return fmt.Errorf("read column %s of %s: %d bytes are no %s", col.Name, r.name, len(values[i]), col.typeName)
 		}
+		if col.hasRows {
+			if name, ok := col.shape.gone(row[i].Str, arena); ok {
+				return &SchemaChanged{Set: r.label, Err: fmt.Errorf("the rows in column %s no longer have the attribute %s", col.Name, name)}
+			}
+		}
 	}
 	return nil
 }

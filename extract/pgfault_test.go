@@ -328,6 +328,54 @@ func TestPostgresSchemaChanges(t *testing.T) {
 	}
 }
 
+// TestPostgresAttributesChange: of an attribute that is gone NULL would be read.
+func TestPostgresAttributesChange(t *testing.T) {
+	dsn := postgrestest.New(t)
+	nested := Set{Table: "chats", Nested: "history", Fields: map[string]Field{
+		"conversation_id": {Column: "row.id"}, "sent_at": {Column: "at"}, "role": {Value: ptr("customer")}, "author_name": {Column: "who.name"},
+	}}
+	lone := Set{Table: "chats", Fields: map[string]Field{
+		"conversation_id": {Column: "id"}, "sent_at": {Column: "lone.at"}, "role": {Value: ptr("customer")}, "author_name": {Column: "lone.who.name"},
+	}}
+	for _, c := range []struct {
+		name, change string
+		set          Set
+		gone         string // the attribute that the error names; empty: it is read on
+	}{
+		{"OK added", `ALTER TYPE person ADD ATTRIBUTE more text`, nested, ""},
+		{"Err renamed", `ALTER TYPE part RENAME ATTRIBUTE at TO sent_at`, lone, "at"},
+		{"Err dropped", `ALTER TYPE part DROP ATTRIBUTE who`, lone, "who"},
+		{"Err renamed in a list", `ALTER TYPE part RENAME ATTRIBUTE at TO sent_at`, nested, "at"},
+		{"Err renamed in a row of a list", `ALTER TYPE person RENAME ATTRIBUTE name TO label`, nested, "name"},
+		{"Err dropped and added", `ALTER TYPE person DROP ATTRIBUTE id; ALTER TYPE person ADD ATTRIBUTE id text`, lone, "name"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			pgExec(t, dsn, `DROP TABLE IF EXISTS chats`, `DROP TYPE IF EXISTS part, person`,
+				`CREATE TYPE person AS (id int, name text)`, `CREATE TYPE part AS (at timestamptz, who person)`, `CREATE TABLE chats (id int, history part[], lone part)`,
+				`INSERT INTO chats SELECT i, ARRAY[NULL, ('2025-01-01', (1, 'Ann')), ('2025-01-02', NULL)]::part[], ('2025-01-01', (1, 'Ann'))::part FROM generate_series(1, 4) AS i`)
+			r, err := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{c.set}, Page: 2})).Transcripts(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if _, err := r.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pgExec(t, dsn, c.change)
+			_, err = r.Next(t.Context())
+			var changed *SchemaChanged
+			switch {
+			case c.gone == "":
+				if err != nil {
+					t.Error(err)
+				}
+			case !errors.As(err, &changed) || !strings.HasSuffix(err.Error(), "no longer have the attribute "+c.gone):
+				t.Errorf("got %v, want a SchemaChanged that names %s", err, c.gone)
+			}
+		})
+	}
+}
+
 func TestPostgresRowsFailOnContent(t *testing.T) {
 	dsn := postgrestest.New(t)
 	pgExec(t, dsn, `CREATE TABLE raw (id int, doc text)`, `INSERT INTO raw VALUES (1, 'my card is CANARY')`)

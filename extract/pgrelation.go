@@ -49,6 +49,7 @@ type pgColumn struct {
 	path      bool
 	isEnum    bool
 	nested    bool // an array or a row, as JSON
+	hasRows   bool // it is a row, or has such as parts
 }
 
 func (col *pgColumn) isCitext() bool {

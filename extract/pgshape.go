@@ -92,3 +92,58 @@ func (tx *pgTransaction) rowShape(ctx context.Context, t pgTypeInfo) (*shape, er
 	}
 	return s, err
 }
+
+// hasRows reports whether values are rows, or have such as parts.
+func (s *shape) hasRows() bool {
+	return s.isStruct() || s.elem != nil && s.elem.hasRows()
+}
+
+// gone returns an attribute that the rows in a value, as JSON, had when the
+// shape was made and do not have any more. JSON shows all attributes, NULL too,
+// in their order; new ones come last.
+func (s *shape) gone(text string, scratch *Scratch) (name string, ok bool) {
+	switch {
+	case text == "":
+		return "", false
+	case text[0] == '[' && s.elem != nil:
+		return s.goneOfList(text, scratch)
+	case text[0] == '{' && s.isStruct():
+		return s.goneOfRow(text, scratch)
+	}
+	return "", false
+}
+
+func (s *shape) goneOfList(text string, scratch *Scratch) (name string, ok bool) {
+	at, more := nextItem(text, 1)
+	for more {
+		end, elem := skipValue(text, at), s.elem
+		if text[at] == '[' { // a further dimension, which the type does not tell
+			elem = s
+		}
+		if name, ok := elem.gone(text[at:end], scratch); ok {
+			return name, true
+		}
+		at, more = nextItem(text, end)
+	}
+	return "", false
+}
+
+func (s *shape) goneOfRow(text string, scratch *Scratch) (name string, ok bool) {
+	found := 0
+	at, more := nextItem(text, 1)
+	for more && found < len(s.names) {
+		key, value := memberValue(text, at, scratch)
+		end := skipValue(text, value)
+		if key == s.names[found] {
+			if name, ok := s.members[found].gone(text[value:end], scratch); ok {
+				return name, true
+			}
+			found++
+		}
+		at, more = nextItem(text, end)
+	}
+	if found < len(s.names) {
+		return s.names[found], true
+	}
+	return "", false
+}
