@@ -54,10 +54,11 @@ func (c *checker) sampled(ctx context.Context) {
 		c.fail(&Error{Exit: halt.Exit, Err: fmt.Errorf("in a sample, %w", err), Try: "mend the mapping: " + c.firstReject()})
 		return
 	}
-	text := fmt.Sprintf("%s rows of %s conversations become %s events", humanize.Comma(int64(tally.RowCount())),
-		humanize.Comma(int64(tally.Conversations)), humanize.Comma(int64(sample.events)))
+	text := fmt.Sprintf("%s of %s %s %s", countOf(tally.RowCount(), "row", "rows"),
+		countOf(tally.Conversations, "conversation", "conversations"), plural(tally.RowCount(), "becomes", "become"),
+		countOf(sample.events, "event", "events"))
 	if tally.RejectedRows > 0 {
-		c.warn(c.firstReject(), "%s; %d rows cannot be read", text, tally.RejectedRows)
+		c.warn(c.firstReject(), "%s; %s cannot be read", text, countOf(tally.RejectedRows, "row", "rows"))
 		return
 	}
 	c.ok("%s", text)

@@ -22,7 +22,7 @@ func (c *checker) open(ctx context.Context) {
 	c.source = source
 	rows := "the mapped columns are there and of types that fit"
 	if n := source.RowCount(); n > 0 {
-		rows = fmt.Sprintf("%s rows of messages; %s", humanize.Comma(n), rows)
+		rows = countOf(int(n), "row", "rows") + " of messages; " + rows
 	}
 	c.ok("%s", rows)
 }

@@ -38,6 +38,12 @@ func foundText(found []CheckFinding) (text string) {
 	return text
 }
 
+func TestCheck_CountsOneRowAsOne(t *testing.T) {
+	c := newChatTable(t)
+	c.insert(madeUpRows(1)[0], noon)
+	wantFinding(t, checkJob(t, c.execution().Spec), "sample", CheckOK, "1 row of 1 conversation becomes 2 events")
+}
+
 func TestCheckPostgresOK(t *testing.T) {
 	c := newChatTable(t)
 	c.exec(`CREATE INDEX ON messages (changed_at)`)
