@@ -195,10 +195,11 @@ func resolvePattern(dir, pattern string) ([]string, error) {
 
 func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[{`) }
 
-// folder finds every *.parquet below a folder. What starts with _ or . is what
-// writers leave beside their data.
+// folder finds every *.parquet below a folder, which may be a symbolic link.
+// What starts with _ or . is what writers leave beside their data.
 func folder(pattern, root string) ([]string, error) {
 	var found []string
+	root = strings.TrimSuffix(root, string(filepath.Separator)) + string(filepath.Separator) // where a link leads
 	err := filepath.WalkDir(root, func(p string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:

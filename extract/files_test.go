@@ -22,6 +22,9 @@ func TestResolveFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Symlink(filepath.Join("x", "y"), filepath.Join(dir, "latest")); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name     string
 		patterns []string
@@ -37,6 +40,9 @@ func TestResolveFiles(t *testing.T) {
 		{"OK glob of folders", []string{"q/day=*"}, "q/day=1/p.parquet", ""},
 		{"OK name like a glob", []string{"x/d[1].parquet"}, "x/d[1].parquet", ""},
 		{"OK hidden when asked for", []string{"x/_tmp/*.parquet"}, "x/_tmp/d.parquet", ""},
+		{"OK name like a glob in a glob", []string{`x/d\[1\].p*`}, "x/d[1].parquet", ""},
+		{"OK link to a folder", []string{"latest"}, "latest/c.PARQUET", ""},
+		{"OK glob of links", []string{"la*"}, "latest/c.PARQUET", ""},
 		{"OK each once", []string{"x/b.parquet", "x/{a,b}.parquet", "./x/../x/a.parquet"}, "x/a.parquet x/b.parquet", ""},
 		{"OK parent", []string{"../a [job]/z/part-0"}, "z/part-0", ""},
 		{"Err missing", []string{"x/none.parquet"}, "", "read x/none.parquet: there is no such file or folder"},
