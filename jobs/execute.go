@@ -217,7 +217,15 @@ func (e *Execution) plan(ctx context.Context, state *State) (Plan, error) {
 		return Plan{}, classify(err)
 	}
 	defer r.Source.Close()
-	return r.Plan(ctx)
+	return r.Plan(ctx, e.rate())
+}
+
+// rate is this run's share of the job's events a second; 0 if it has no limit.
+func (e *Execution) rate() float64 {
+	if s := e.Spec.Destination.Segment; s != nil {
+		return s.Rate / float64(max(e.Shard.Of, 1))
+	}
+	return 0
 }
 
 func (e *Execution) options(ctx context.Context, job *JobState, source Source) (transform.Options, error) {
@@ -253,7 +261,7 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 		return nil, err
 	}
 	segment, err := load.NewSegment(load.SegmentConfig{
-		WriteKey: s.WriteKey.Reveal(), Endpoint: endpoint, Rate: s.Rate / float64(max(e.Shard.Of, 1)), RetryFor: s.RetryFor,
+		WriteKey: s.WriteKey.Reveal(), Endpoint: endpoint, Rate: e.rate(), RetryFor: s.RetryFor,
 		Concurrency: segmentInFlight, Stop: e.Stop, Logger: e.Log,
 		Permit:  func() error { return e.permit(ctx, lease) },
 		Observe: e.Observer.Batch,

@@ -14,10 +14,10 @@ import (
 
 // Plan is what a run would do.
 type Plan struct {
+	load.Forecast
+
 	Tally          transform.Tally           // what would become of rows and events; those to be sent are not in it
 	New            map[transform.Name]int    // events to be sent
-	Requests       int                       // that it takes to send them to Segment
-	Bytes          int                       // that those have
 	Customers      int                       // distinct ids among them: what Segment counts as tracked users
 	Oldest, Newest time.Time                 // events to be sent
 	Due            int                       // conversations that would be looked at again
@@ -35,13 +35,12 @@ func (p *Plan) Total() int {
 	return n
 }
 
-// Duration is how long sending takes at so many events a second; 0 if there is
-// no such limit.
-func (p *Plan) Duration(rate float64) time.Duration {
-	if rate <= 0 {
+// Duration is how long sending takes at the rate; 0 if it is unlimited.
+func (p *Plan) Duration() time.Duration {
+	if p.Rate <= 0 {
 		return 0
 	}
-	return time.Duration(float64(p.Total()) / rate * float64(time.Second))
+	return time.Duration(float64(p.Total()) / p.Rate * float64(time.Second))
 }
 
 // planner takes the chunks of a pass of which nothing is sent.
@@ -64,8 +63,7 @@ func newPlanner() *planner {
 func (p *planner) arena() *transform.Arena { return nil }
 
 func (p *planner) submit(_ context.Context, c *chunk) error {
-	requests, bytes := load.Requests(c.events)
-	p.plan.Requests, p.plan.Bytes = p.plan.Requests+requests, p.plan.Bytes+bytes
+	p.plan.Add(c.events)
 	for _, e := range c.events {
 		p.event(e)
 	}
@@ -106,8 +104,9 @@ func (p *planner) wait() error {
 }
 
 // Plan reads what the job's next run would read, and returns what that run
-// would do. It sends nothing and changes no state.
-func (r *Run) Plan(ctx context.Context) (Plan, error) {
+// would do at so many events a second, 0 being unlimited. It sends nothing and
+// changes no state.
+func (r *Run) Plan(ctx context.Context, rate float64) (Plan, error) {
 	if err := r.recall(ctx); err != nil {
 		return Plan{}, classify(err)
 	}
@@ -126,6 +125,7 @@ func (r *Run) Plan(ctx context.Context) (Plan, error) {
 		}
 	}
 	planner := newPlanner()
+	planner.plan.Rate = rate
 	p, err := r.newPass(planner, from)
 	if err != nil {
 		return Plan{}, err

@@ -14,7 +14,7 @@ import (
 // is accepted.
 type pace struct {
 	log     *slog.Logger
-	burst   int        // the largest batch: at most the events of a second
+	burst   int        // see batchEvents
 	full    rate.Limit // events a second
 	limiter *rate.Limiter
 
@@ -23,13 +23,20 @@ type pace struct {
 }
 
 func newPace(eventsPerSecond float64, log *slog.Logger) *pace {
-	p := &pace{log: log, burst: maxBatchEvents, full: rate.Inf}
+	p := &pace{log: log, burst: batchEvents(eventsPerSecond), full: rate.Inf}
 	if eventsPerSecond > 0 {
 		p.full = rate.Limit(eventsPerSecond)
-		p.burst = max(1, int(min(maxBatchEvents, eventsPerSecond)))
 	}
 	p.limiter = rate.NewLimiter(p.full, p.burst)
 	return p
+}
+
+// batchEvents is how many events a request carries at most: those of a second.
+func batchEvents(eventsPerSecond float64) int {
+	if eventsPerSecond <= 0 {
+		return maxBatchEvents
+	}
+	return max(1, int(min(maxBatchEvents, eventsPerSecond)))
 }
 
 // wait returns when so many events may be sent, or with the cause when ctx ends

@@ -2,14 +2,26 @@ package load
 
 import "github.com/chatbackfill/chatbackfill/transform"
 
-// Requests returns how many requests it takes to send the events to Segment,
-// if none has to be repeated, and how many bytes they have.
-func Requests(events []*transform.Event) (requests, bytes int) {
-	items := make(batch, len(events))
+// Forecast is what it takes to send events to Segment, if nothing has to be
+// repeated.
+type Forecast struct {
+	Rate     float64 // events a second; 0 is unlimited
+	Requests int
+	Bytes    int
+}
+
+// Add counts the events of another call of [Segment.Send].
+func (f *Forecast) Add(events []*transform.Event) {
+	all := make(batch, len(events))
 	for i, e := range events {
-		items[i].event = e
-		bytes += len(e.JSON) + 1
+		all[i].event = e
+		f.Bytes += len(e.JSON) + 1
 	}
-	requests = len(items.split(maxBatchEvents))
-	return requests, bytes + requests*envelopeBytes
+	batches := 0
+	if f.Requests == 0 && len(all) > 0 { // the first event goes alone
+		all, batches = all[1:], 1
+	}
+	batches += len(all.split(batchEvents(f.Rate)))
+	f.Requests += batches
+	f.Bytes += batches * envelopeBytes
 }

@@ -63,10 +63,10 @@ func (p *planPrinter) cost() {
 		return
 	}
 	line := humanize.Bytes(uint64(p.plan.Bytes))
-	if s := p.spec.Destination.Segment; s != nil {
+	if p.spec.Destination.Segment != nil {
 		line = fmt.Sprintf("%s, %s", count(p.plan.Requests, "request", "requests"), line)
-		if d := p.plan.Duration(s.Rate); d > 0 {
-			line += fmt.Sprintf(", %s at %g events a second", max(d.Round(time.Second), time.Second), s.Rate)
+		if d := p.plan.Duration(); d > 0 {
+			line += fmt.Sprintf(", %s at %g events a second", max(d.Round(time.Second), time.Second), p.plan.Rate)
 		}
 	}
 	p.line("takes", "%s", line)

@@ -98,12 +98,10 @@ type planRecord struct {
 func planRecordOf(spec *jobs.Spec, p jobs.Plan) planRecord {
 	r := planRecord{
 		tallyRecord: tallyRecordOf(spec, p.Tally, p.Oldest, p.Newest, p.Problem),
-		New:         byName(p.New), Rejects: p.Rejects, Requests: p.Requests, Bytes: p.Bytes,
+		New:         byName(p.New), Rejects: p.Rejects, Requests: p.Requests, Bytes: p.Bytes, Seconds: p.Duration().Seconds(),
 		Customers: p.Customers, Due: p.Due, Samples: make(map[string]json.RawMessage),
 	}
-	if s := spec.Destination.Segment; s != nil {
-		r.Seconds = p.Duration(s.Rate).Seconds()
-	} else {
+	if spec.Destination.Segment == nil {
 		r.Requests = 0
 	}
 	for name, event := range p.Samples {
