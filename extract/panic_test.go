@@ -18,7 +18,7 @@ func TestPanicsOfReading(t *testing.T) {
 		`[{"conversation_id": "a", "message_id": "1", "sent_at": "2024-03-01", "role": "customer"}]`, 1)
 	for name, broken := range map[string]func(p *Parquet, r *Reader){
 		"of files": func(p *Parquet, r *Reader) {
-			p.messages = append(p.messages, &parquetFile{groups: []int64{1}, label: "messages"})
+			p.messages = append(p.messages, &parquetFile{groups: []int64{1}, label: "messages", mapping: &Mapping{}})
 		},
 		"of partitions": func(p *Parquet, r *Reader) { r.pending = []pendingPartition{{}, {}} },
 	} {
