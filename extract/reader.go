@@ -31,7 +31,8 @@ type Reader struct {
 	pending []pendingPartition // the next one last
 	ahead   chan advanced      // nil: nothing is being loaded
 	current *loaded
-	next    int // the first entry of current not yet yielded
+	next    int            // the first entry of current not yet yielded
+	unused  chan []Message // of pages that were released
 }
 
 type pendingPartition struct {
@@ -258,7 +259,7 @@ func (p *Parquet) originName(origin uint32) string {
 // page takes the next conversations of the current partition.
 func (r *Reader) page() (page Page) {
 	end := r.pageEnd()
-	messages := make([]Message, 0, end-r.next)
+	messages := r.room(end - r.next)
 	for r.next < end {
 		t := Transcript{}
 		messages = r.transcript(&t, messages)
@@ -271,7 +272,26 @@ func (r *Reader) page() (page Page) {
 	if r.next == len(r.current.entries) {
 		r.current = nil
 	}
+	page.release = func() {
+		select {
+		case r.unused <- messages:
+		default:
+		}
+	}
 	return page
+}
+
+// room returns room for n messages, that of a page that was released if it is
+// large enough.
+func (r *Reader) room(n int) []Message {
+	select {
+	case messages := <-r.unused:
+		if cap(messages) >= n {
+			return messages[:0]
+		}
+	default:
+	}
+	return make([]Message, 0, n)
 }
 
 // pageEnd is the entry at which the next page ends, between conversations.

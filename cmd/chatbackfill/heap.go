@@ -10,25 +10,30 @@ import (
 // The heap grows between two collections by gcPercent of what is in use, unless
 // GOGC says otherwise, and by leastGrowth at least. Most of what a run holds is
 // used again instead of being left to the collector; memory matters more. But a
-// share of a small heap would be collected all the time.
+// share of a small heap would be collected all the time, and memory that the heap
+// has had lately is still there: it grows to nearly that size again.
 const (
 	gcPercent   = 40
 	leastGrowth = 24 << 20
 )
 
 // growth is set anew by every collection, which finds it unused.
-type growth struct{ live []metrics.Sample }
+type growth struct {
+	live []metrics.Sample
+	size uint64 // to which the heap grows until the next collection
+}
 
 // limitHeap sets how far the heap grows from now on.
 func limitHeap() {
 	if os.Getenv("GOGC") == "" {
-		(&growth{[]metrics.Sample{{Name: "/gc/heap/live:bytes"}}}).set()
+		(&growth{live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}}}).set()
 	}
 }
 
 func (g *growth) set() {
 	metrics.Read(g.live)
 	live := max(g.live[0].Value.Uint64(), 4<<20) // below which a heap has a size of its own
-	debug.SetGCPercent(int(max(gcPercent, 100*leastGrowth/live)))
+	g.size = max(live+live*gcPercent/100, live+leastGrowth, g.size-g.size/32)
+	debug.SetGCPercent(int(100 * (g.size - live) / live))
 	runtime.SetFinalizer(g, (*growth).set)
 }
