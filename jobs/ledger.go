@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/transform"
@@ -183,16 +184,43 @@ func (j *JobState) compactLedger(ctx context.Context, tx *sql.Tx, added []ledger
 	return nil
 }
 
+// ledgerRows is how many rows of the ledger one statement writes: several cost
+// half of what they cost one by one, and many more are no cheaper.
+const ledgerRows = 16
+
 func (j *JobState) eachLedger(ctx context.Context, tx *sql.Tx, entries []ledgerEntry) error {
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger (job_id, hash, conversation, start, entries) VALUES ($1, $2, $3, $4, $5)
+	whole := len(entries) - len(entries)%ledgerRows
+	for _, part := range [...]struct {
+		rows    int
+		entries []ledgerEntry
+	}{{ledgerRows, entries[:whole]}, {len(entries) - whole, entries[whole:]}} {
+		if err := j.insertLedger(ctx, tx, part.rows, part.entries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertLedger writes entries, a multiple of rows, by so many rows.
+func (j *JobState) insertLedger(ctx context.Context, tx *sql.Tx, rows int, entries []ledgerEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO ledger (job_id, hash, conversation, start, entries)
+		VALUES (?, ?, ?, ?, ?)`+strings.Repeat(`, (?, ?, ?, ?, ?)`, rows-1)+`
 		ON CONFLICT (job_id, hash, conversation) DO UPDATE SET entries = CAST(ledger.entries || excluded.entries AS BLOB),
 			start = CASE WHEN ledger.start = 0 THEN excluded.start ELSE ledger.start END`)
 	if err != nil {
 		return err
 	}
 	defer insert.Close()
-	for _, e := range entries {
-		if _, err := insert.ExecContext(ctx, j.id, conversationHash(e.conversation), []byte(e.conversation), int64(e.start), e.entries); err != nil {
+	var values []any
+	for some := range slices.Chunk(entries, rows) {
+		values = values[:0]
+		for _, e := range some {
+			values = append(values, j.id, conversationHash(e.conversation), []byte(e.conversation), int64(e.start), e.entries)
+		}
+		if _, err := insert.ExecContext(ctx, values...); err != nil {
 			return err
 		}
 	}
