@@ -84,7 +84,7 @@ func (c *checker) knownState(ctx context.Context, ref StateRef, place string) {
 				Try: "chatbackfill accept " + c.Spec.File})
 		case len(s.Holders) > 0:
 			h := s.Holders[0]
-			c.warn("wait for it, or run with --if-running wait", "the job is being run by process %d on %s", h.PID, h.Host)
+			c.warn("wait for it, as run --if-running wait does, or stop it", "the job is being run by process %d on %s", h.PID, h.Host)
 		case at.Pass == 0:
 			c.ok("%s is up to date; the job has not run yet", place)
 		default:

@@ -58,7 +58,7 @@ func heldError(job string, h Holder) error {
 	return &Error{
 		Exit: ExitLeaseHeld,
 		Err:  fmt.Errorf("job %s is being run by process %d on %s since %s", job, h.PID, h.Host, h.Since.UTC().Format(time.RFC3339)),
-		Try:  "wait for it, or run with --if-running wait",
+		Try:  "wait for it, as run --if-running wait does, or stop it",
 	}
 }
 

@@ -109,6 +109,8 @@ func (a *app) setUp(*cobra.Command, []string) error {
 	default:
 		return usageError(fmt.Errorf("--log-format %q: there is text and json", a.logFormat), "--log-format text")
 	}
+	// Package net/http logs what it makes of odd servers by package log.
+	slog.SetDefault(a.log)
 	return nil
 }
 

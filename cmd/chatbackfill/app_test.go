@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"log"
 	"strings"
 	"testing"
 
@@ -23,5 +25,15 @@ func TestPanicIsUnexpected(t *testing.T) {
 	}
 	if text := stderr.String(); !strings.HasPrefix(text, "error: panic with a string\n") || !strings.Contains(text, "app_test.go") {
 		t.Errorf("stderr:\n%s", text)
+	}
+}
+
+// TestLogOfLibraries: a line of their own making would not be JSON.
+func TestLogOfLibraries(t *testing.T) {
+	var stderr bytes.Buffer
+	code := run(context.Background(), []string{"version", "--log-format", "json"}, strings.NewReader(""), io.Discard, &stderr)
+	log.Print("unsolicited response")
+	if text := stderr.String(); code != jobs.ExitDone || !strings.Contains(text, `"msg":"unsolicited response"`) {
+		t.Errorf("exit %d, stderr:\n%s", code, text)
 	}
 }
