@@ -33,16 +33,23 @@ func newChunk(seq int) *chunk {
 	return &chunk{seq: seq, tally: newCounts(), due: make(map[string]extract.Time)}
 }
 
-// settle turns what became of the events into what the ledger and the rejects
-// record of it, and counts it.
-func (c *chunk) settle(d load.Delivery) (ledger []ledgerEntry, rejects []extract.Reject) {
-	entries := make([]byte, 0, entrySize*len(c.events))
+// settle turns what became of the events into what the ledger, if there is one,
+// and the rejects record of it, and counts it.
+func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, rejects []extract.Reject) {
+	accepted := 0
+	var entries []byte
+	if !noLedger {
+		entries = make([]byte, 0, entrySize*len(c.events))
+	}
 	for _, p := range c.parts {
 		entry, from := ledgerEntry{conversation: p.conversation}, len(entries)
 		for i := p.from; i < p.to; i++ {
 			e, outcome := c.events[i], d.Outcomes[i]
 			switch {
+			case outcome.Accepted && noLedger:
+				accepted++
 			case outcome.Accepted:
+				accepted++
 				entries = appendEntry(entries, e)
 				if e.Name == transform.Started {
 					entry.start = p.start
@@ -58,7 +65,7 @@ func (c *chunk) settle(d load.Delivery) (ledger []ledgerEntry, rejects []extract
 			ledger = append(ledger, entry)
 		}
 	}
-	if accepted := len(entries) / entrySize; accepted > 0 {
+	if accepted > 0 {
 		c.tally.Events[transform.Accepted] += accepted
 	}
 	return ledger, rejects

@@ -74,8 +74,6 @@ func TestPipelineAgainstAModel(t *testing.T) {
 			}
 			g.waiting[uint64(i)] <- failure
 			<-ended
-			// The answer was told while the pipeline held its lock.
-			p.failure()
 			m.check(r, job)
 		}
 		failed := p.wait() != nil
@@ -133,5 +131,100 @@ func (m *model) check(r *rapid.T, job *JobState) {
 	}
 	if at.Position != position || at.Tally.RowCount() != rows {
 		r.Fatalf("position %q after %d rows, want %q after %d; ended well: %v", at.Position, at.Tally.RowCount(), position, rows, m.good)
+	}
+}
+
+// tape is a destination that appends. From one chunk on either Send or Sync
+// fails.
+type tape struct {
+	mu        sync.Mutex
+	sent      []uint64 // the keys of the chunks' first events
+	bad       uint64
+	sendFails bool
+}
+
+func (a *tape) Send(_ context.Context, events []*transform.Event) (load.Delivery, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d := load.Delivery{Outcomes: make([]load.Outcome, len(events)), State: json.RawMessage(strconv.Itoa(len(a.sent)))}
+	if a.sendFails && events[0].Key >= a.bad {
+		return d, errors.New("send failed")
+	}
+	a.sent = append(a.sent, events[0].Key)
+	for i := range d.Outcomes {
+		d.Outcomes[i].Accepted = true
+	}
+	d.State = json.RawMessage(strconv.Itoa(len(a.sent)))
+	return d, nil
+}
+
+func (a *tape) Sync() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last := len(a.sent) - 1; last >= 0 && a.sent[last] >= a.bad {
+		return errors.New("sync failed")
+	}
+	return nil
+}
+
+// TestPipelineAppends: chunks are appended in their order, and those that are
+// recorded, with their ledger, are the first ones: none that comes after one of
+// which nobody knows whether it is on the disk.
+func TestPipelineAppends(t *testing.T) {
+	const n = 12
+	state := openTestSQLite(t)
+	for _, sendFails := range []bool{false, true} {
+		for bad := range uint64(n + 1) {
+			job := testJob(t, state, fmt.Sprint("job", bad, sendFails))
+			_, lease, err := job.Acquire(t.Context(), "", quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := &tape{bad: bad, sendFails: sendFails}
+			p := newPipeline(a, lease, "run", Checkpoint{Pass: 1, Tally: newCounts()}, 4)
+			for i := 0; i < n && err == nil; i++ {
+				err = p.submit(t.Context(), testChunk(i, true))
+			}
+			if err := p.wait(); (err != nil) != (bad < n) {
+				t.Fatalf("bad from %d on: error %v", bad, err)
+			}
+			wantAppended(t, job, a)
+			if err := lease.Release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func wantAppended(t *testing.T, job *JobState, a *tape) {
+	t.Helper()
+	for i, key := range a.sent {
+		if key != uint64(i) {
+			t.Fatalf("sent %d, want them in order", a.sent)
+		}
+	}
+	at, err := job.Checkpoint(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := at.Tally.RowCount() / 2
+	if all := len(a.sent) == int(a.bad); recorded > int(a.bad) || a.sendFails && all && recorded != len(a.sent) {
+		t.Fatalf("%d of %d chunks are recorded, bad from %d on", recorded, len(a.sent), a.bad)
+	}
+	if recorded > 0 && string(at.Destination) != strconv.Itoa(recorded) {
+		t.Errorf("the destination's state is %s, want %d", at.Destination, recorded)
+	}
+	var ids []string
+	for i := range a.sent {
+		ids = append(ids, fmt.Sprint("c", i))
+	}
+	delivered, err := job.Delivered(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		if _, ok := delivered[id]; ok != (i < recorded) {
+			t.Errorf("chunk %d is in the ledger: %v; %d are recorded", i, ok, recorded)
+		}
 	}
 }

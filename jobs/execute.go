@@ -46,13 +46,13 @@ type Execution struct {
 }
 
 // Events that are sent and then checkpointed together, and how many such
-// chunks are under way at once. A file takes them one after the other; into a
-// folder of Parquet files each is a file, which should not be small.
+// chunks are under way at once. In a folder of Parquet files each is a file,
+// which should not be small.
 const (
-	chunkEvents     = 5_000
-	partEvents      = 50_000
-	segmentInFlight = 4
-	fileInFlight    = 1
+	chunkEvents    = 5_000
+	chunksInFlight = 4
+	partEvents     = 50_000
+	partsInFlight  = 1
 )
 
 // Execute runs a job once. The summary is of what was done, also with an error;
@@ -189,7 +189,7 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 	}
 	return &Run{
 		Job: job, Source: source, Options: options,
-		ChunkEvents: chunkEvents, InFlight: segmentInFlight,
+		ChunkEvents: chunkEvents, InFlight: chunksInFlight,
 		NoLedger: !e.Spec.Ledger,
 		Limits:   e.Spec.Rejects.Max, Full: e.Full, Limit: e.Limit, Resend: e.Resend, Revision: e.Revision, Shard: e.Shard, Select: e.Select,
 		Stop: e.Stop, Log: e.Log, Version: e.Version, Progress: e.Progress, Observer: e.Observer, Report: e.Report,
@@ -242,9 +242,8 @@ func (e *Execution) options(ctx context.Context, job *JobState, source Source) (
 // openDestination gives the run its destination and returns what closes it.
 func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, at Checkpoint) (func(), error) {
 	if f := e.Spec.Destination.File; f != nil {
-		r.InFlight = fileInFlight
 		if strings.HasSuffix(f.Path, load.ParquetExtension) {
-			r.ChunkEvents = partEvents
+			r.ChunkEvents, r.InFlight = partEvents, partsInFlight
 		}
 		path, err := shardPath(e.Spec.Path(f.Path), e.Shard)
 		if err != nil {
@@ -262,7 +261,7 @@ func (e *Execution) openDestination(ctx context.Context, r *Run, lease *Lease, a
 	}
 	segment, err := load.NewSegment(load.SegmentConfig{
 		WriteKey: s.WriteKey.Reveal(), Endpoint: endpoint, Rate: e.rate(), RetryFor: s.RetryFor,
-		Concurrency: segmentInFlight, Stop: e.Stop, Logger: e.Log,
+		Concurrency: chunksInFlight, Stop: e.Stop, Logger: e.Log,
 		Permit:  func() error { return e.permit(ctx, lease) },
 		Observe: e.Observer.Batch,
 	})

@@ -75,7 +75,7 @@ func TestMetricsAreThoseOfTheSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if most < 1 || most > segmentInFlight {
+	if most < 1 || most > chunksInFlight {
 		t.Errorf("up to %v batches in flight", most)
 	}
 	got := gathered(t, m)

@@ -3,7 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"maps"
 	"sync"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -19,16 +19,24 @@ type Destination interface {
 	Send(ctx context.Context, events []*transform.Event) (load.Delivery, error)
 }
 
+// appender is a destination that takes chunks one at a time, in their order, and
+// has not delivered any before Sync has returned. A call of Sync is for all that
+// was sent before it; the next chunk may be sent meanwhile.
+type appender interface{ Sync() error }
+
 // pipeline sends chunks, several at once, and checkpoints them.
 //
-// A chunk's accepted events enter the ledger as soon as the chunk ends. The
-// position moves only over chunks before which none is missing: whatever
-// happens to a chunk, everything before the position is done.
+// A chunk's accepted events enter the ledger as soon as the chunk ends; those of
+// chunks that end while others are recorded, together. The position moves only
+// over chunks before which none is missing: whatever happens to a chunk,
+// everything before the position is done.
 type pipeline struct {
 	destination Destination
+	appender    appender // the destination, if it is one
 	lease       *Lease
 	runID       string
 	slots       chan struct{}
+	turn        chan struct{}         // closed once it is the turn of the next chunk to be sent, if they go in order
 	arenas      chan *transform.Arena // of chunks that have ended
 	sending     sync.WaitGroup
 	resending   bool                                        // events that were delivered are sent again
@@ -36,21 +44,34 @@ type pipeline struct {
 	still       bool                                        // the position and the counts stay as they are
 	told        func(c *chunk, d load.Delivery, whole bool) // of every chunk that was sent, as a whole or not
 
-	mu         sync.Mutex
+	mu   sync.Mutex
+	sent []sent // not yet recorded
+	err  error  // the first error; nothing is begun after it
+
+	recording  sync.Mutex // held while chunks are recorded; guards the rest
 	checkpoint Checkpoint
 	pending    Counts        // of chunks before the position, see advance
 	next       int           // the first chunk that has not ended
 	early      map[int]ended // those that ended after it
-	err        error         // the first error; nothing is begun after it
+}
+
+// sent is a chunk that was sent, as a whole unless there is an error.
+type sent struct {
+	*chunk
+	load.Delivery
+	err error
 }
 
 func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFlight int) *pipeline {
 	from.Tally = from.Tally.Clone()
-	return &pipeline{
+	p := &pipeline{
 		destination: d, lease: l, runID: runID, checkpoint: from, pending: newCounts(),
 		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, inFlight+1), early: make(map[int]ended),
-		told: func(*chunk, load.Delivery, bool) {},
+		turn: make(chan struct{}), told: func(*chunk, load.Delivery, bool) {},
 	}
+	p.appender, _ = d.(appender)
+	close(p.turn)
+	return p
 }
 
 // begin records that the pass has begun, and with which files: from here on it
@@ -97,13 +118,25 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 		<-p.slots
 		return err
 	}
+	turn, next := p.turn, make(chan struct{})
+	p.turn = next
 	p.sending.Go(func() {
 		defer func() { <-p.slots }()
-		if err := extract.Contain(func() error { p.deliver(ctx, c); return nil }); err != nil {
-			p.fail(err)
-		}
+		p.contain(func() {
+			defer close(next)
+			if p.appender != nil {
+				<-turn
+			}
+			p.send(ctx, c)
+		})
+		p.contain(func() { p.record(ctx) })
 	})
 	return nil
+}
+
+// contain makes an error of a panic.
+func (p *pipeline) contain(f func()) {
+	p.fail(extract.Contain(func() error { f(); return nil }))
 }
 
 // wait returns once all chunks have ended, with the first error.
@@ -115,7 +148,9 @@ func (p *pipeline) wait() error {
 func (p *pipeline) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.err = errors.Join(p.err, err)
+	if p.err == nil {
+		p.err = err
+	}
 }
 
 func (p *pipeline) failure() error {
@@ -124,39 +159,76 @@ func (p *pipeline) failure() error {
 	return p.err
 }
 
-func (p *pipeline) deliver(ctx context.Context, c *chunk) {
-	var d load.Delivery
-	var err error
+// send sends a chunk, and leaves it to be recorded.
+func (p *pipeline) send(ctx context.Context, c *chunk) {
+	if p.appender != nil && p.failure() != nil {
+		return // a chunk that failed is missing before this one
+	}
+	s := sent{chunk: c}
 	if len(c.events) > 0 {
-		d, err = p.destination.Send(ctx, c.events)
+		s.Delivery, s.err = p.destination.Send(ctx, c.events)
 		failpoint.At("chunk-sent")
 	}
+	p.fail(s.err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if commitErr := p.commit(ctx, c, d, err == nil); err == nil {
-		err = commitErr
+	p.sent = append(p.sent, s)
+}
+
+// record records the chunks that were sent, if nobody has done so already: those
+// that were sent while others were recorded, together.
+func (p *pipeline) record(ctx context.Context) {
+	p.recording.Lock()
+	defer p.recording.Unlock()
+	p.mu.Lock()
+	group := p.sent
+	p.sent = nil
+	p.mu.Unlock()
+	if len(group) == 0 || p.appender != nil && group[0].seq != p.next {
+		return // what is appended after a chunk that could not be recorded is lost
 	}
-	if p.err == nil {
-		p.err = err
-	}
-	p.told(c, d, err == nil)
-	if err == nil {
-		p.release(c)
+	p.sync(group)
+	err := p.commit(ctx, group)
+	p.fail(err)
+	for _, s := range group {
+		whole := s.err == nil && err == nil
+		p.told(s.chunk, s.Delivery, whole)
+		if whole {
+			p.release(s.chunk)
+		}
 	}
 }
 
-// commit records what became of a chunk, and moves the checkpoint if it can.
-// What was accepted is recorded even when the run is being stopped.
-func (p *pipeline) commit(ctx context.Context, c *chunk, d load.Delivery, whole bool) error {
-	record := commit{bound: d.State != nil, resent: p.resending}
-	record.ledger, record.rejects = c.settle(d)
-	if p.noLedger {
-		record.ledger = nil
+// sync makes what was appended durable. If it cannot, nothing is delivered.
+func (p *pipeline) sync(group []sent) {
+	if p.appender == nil {
+		return
 	}
-	if whole {
-		record.rejects = append(record.rejects, c.rejects...)
-		record.clean, record.due = c.clean, c.due
-		p.early[c.seq] = ended{c, d.State}
+	err := p.appender.Sync()
+	if err == nil {
+		return
+	}
+	p.fail(err)
+	for i := range group {
+		group[i].Delivery, group[i].err = load.Delivery{Outcomes: make([]load.Outcome, len(group[i].events))}, err
+	}
+}
+
+// commit records what became of chunks, and moves the checkpoint if it can.
+// What was accepted is recorded even when the run is being stopped.
+func (p *pipeline) commit(ctx context.Context, group []sent) error {
+	record := commit{resent: p.resending, due: make(map[string]extract.Time)}
+	for _, s := range group {
+		record.bound = record.bound || s.State != nil
+		ledger, rejects := s.settle(s.Delivery, p.noLedger)
+		record.ledger, record.rejects = append(record.ledger, ledger...), append(record.rejects, rejects...)
+		if s.err != nil {
+			continue
+		}
+		record.rejects = append(record.rejects, s.rejects...)
+		record.clean = append(record.clean, s.clean...)
+		maps.Copy(record.due, s.due)
+		p.early[s.seq] = ended{s.chunk, s.State}
 	}
 	chunks := p.inOrder()
 	moved, pending := advance(p.checkpoint, chunks, p.pending, !p.noLedger)
@@ -194,8 +266,8 @@ func (p *pipeline) inOrder() []ended {
 // halt records the rejects of a chunk that is not sent, and the counts of the
 // pass that made it halt. The position stays before the chunk.
 func (p *pipeline) halt(ctx context.Context, c *chunk, counts Counts) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.recording.Lock()
+	defer p.recording.Unlock()
 	halted := p.checkpoint
 	halted.Tally = halted.Tally.Clone()
 	halted.Tally.Halted = &Halt{
@@ -207,8 +279,8 @@ func (p *pipeline) halt(ctx context.Context, c *chunk, counts Counts) error {
 
 // finish marks the pass as done. All chunks have ended without an error.
 func (p *pipeline) finish(ctx context.Context, files *fileList) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.recording.Lock()
+	defer p.recording.Unlock()
 	done := p.checkpoint
 	done.Done = true
 	if err := p.lease.Commit(context.WithoutCancel(ctx), p.runID, commit{advance: &done, files: files}); err != nil {

@@ -221,24 +221,42 @@ func (r *Run) count(c *chunk, d load.Delivery, whole bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, outcome := range d.Outcomes {
-		if !outcome.Accepted {
-			continue
-		}
-		e := c.events[i]
-		r.summary.Sent[e.Name]++
-		at := e.Timestamp.Time()
-		if r.summary.Oldest.IsZero() || at.Before(r.summary.Oldest) {
-			r.summary.Oldest = at
-		}
-		if at.After(r.summary.Newest) {
-			r.summary.Newest = at
-		}
-	}
+	r.summary.accept(c.events, d.Outcomes)
 	if whole {
 		r.summary.Tally.Add(c.tally.Tally)
 	}
 	r.report()
+}
+
+// accept adds the events that were accepted.
+func (s *Summary) accept(events []*transform.Event, outcomes []load.Outcome) {
+	var accepted [len(transform.Names) + 1]int
+	var oldest, newest extract.Time
+	for i := range outcomes {
+		if !outcomes[i].Accepted {
+			continue
+		}
+		e := events[i]
+		accepted[e.Name]++
+		if oldest == 0 || e.Timestamp < oldest {
+			oldest = e.Timestamp
+		}
+		newest = max(newest, e.Timestamp)
+	}
+	for _, name := range transform.Names {
+		if accepted[name] > 0 {
+			s.Sent[name] += accepted[name]
+		}
+	}
+	if oldest == 0 {
+		return
+	}
+	if at := oldest.Time(); s.Oldest.IsZero() || at.Before(s.Oldest) {
+		s.Oldest = at
+	}
+	if at := newest.Time(); at.After(s.Newest) {
+		s.Newest = at
+	}
 }
 
 // countRows counts rows whose conversations were rebuilt.

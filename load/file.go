@@ -19,8 +19,9 @@ import (
 // would get. A name that ends in .gz or .zst is compressed, each call of Send
 // being a member or frame of its own.
 //
-// What Send has returned is on the disk. Its State has the file's length, so
-// that what a run wrote after its last checkpoint is cut off when it goes on.
+// What was sent before a call of Sync is on the disk once that has returned. State
+// has the file's length, so that what a run wrote after its last checkpoint is cut
+// off when it goes on.
 type File struct {
 	path   string
 	file   *os.File
@@ -28,6 +29,7 @@ type File struct {
 	open   encoder
 	state  fileState
 	broken error // why the file is in a state that nobody knows
+	lost   error // why nobody knows what of it is on the disk
 }
 
 // OpenFile opens the file of a job that goes on, or creates it; the folders above
@@ -69,8 +71,9 @@ func (d *File) State() json.RawMessage { return d.state.encode() }
 // Close closes the file. It has nothing to write.
 func (d *File) Close() { _ = d.file.Close() }
 
-// Send appends the events to the file and returns when they are on the disk.
-// Calls come one at a time. If there is an error none of the events is done.
+// Send appends the events to the file. They are not accepted before Sync has
+// returned. Calls come one at a time. If there is an error none of the events is
+// done.
 func (d *File) Send(ctx context.Context, events []*transform.Event) (Delivery, error) {
 	delivery := Delivery{Outcomes: make([]Outcome, len(events)), State: d.State()}
 	good := checked(events, delivery.Outcomes)
@@ -83,6 +86,21 @@ func (d *File) Send(ctx context.Context, events []*transform.Event) (Delivery, e
 	good.accept()
 	delivery.State = d.State()
 	return delivery, nil
+}
+
+// Sync returns once everything that was sent before the call is on the disk.
+// Further events may be sent meanwhile. If there is an error, nobody knows what
+// of the events since the last call is there, and no later call succeeds.
+func (d *File) Sync() error {
+	if d.lost != nil {
+		return d.lost
+	}
+	if err := d.file.Sync(); err != nil {
+		d.lost = diskError(fmt.Errorf("write %s: %w", d.path, err))
+		return d.lost
+	}
+	failpoint.At("file-synced")
+	return nil
 }
 
 // write appends b. What it leaves behind when it fails is cut off, here or when
@@ -109,10 +127,6 @@ func (d *File) append(b batch) (fileState, error) {
 		return fileState{}, err
 	}
 	failpoint.At("file-written")
-	if err := d.file.Sync(); err != nil {
-		return fileState{}, err
-	}
-	failpoint.At("file-synced")
 	written, err := w.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return fileState{}, err

@@ -333,6 +333,24 @@ func TestFile_ErrWrite(t *testing.T) {
 	wantLines(t, path, events(2))
 }
 
+// After a failed sync nobody knows what the disk has: no later one succeeds.
+func TestFile_ErrSync(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	d := openFile(t, path, nil)
+	sendFile(t, d, events(2))
+	if err := d.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	first := d.Sync()
+	if !errors.Is(first, os.ErrClosed) || !strings.Contains(first.Error(), "write "+path) {
+		t.Fatalf("error %v", first)
+	}
+	if again := d.Sync(); again != first {
+		t.Errorf("error %v, want that of the first call", again)
+	}
+}
+
 // TestFile_ErrHeld: as long as a process has the file open no other one writes
 // it, and one whose state is not the last changes nothing.
 func TestFile_ErrHeld(t *testing.T) {
