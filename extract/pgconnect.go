@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,7 @@ func newPool(ctx context.Context, dsn string, log *slog.Logger) (*pgxpool.Pool, 
 	}
 	config.ConnConfig = conn
 	config.MaxConns, config.MinConns, config.MinIdleConns = 2, 0, 0
+	config.PingTimeout = connectTimeout
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
@@ -34,9 +36,17 @@ const (
 	idleTimeout = 2 * time.Minute
 )
 
+// answerGrace is for how much longer than a statement may take its answer is
+// waited for. What stands between may have lost the server without a word, and
+// keep the connection alive.
+const answerGrace = 30 * time.Second
+
 // pgTransaction is a read-only transaction: all that is read in it belongs to
 // one moment.
-type pgTransaction struct{ pgx.Tx }
+type pgTransaction struct {
+	pgx.Tx
+	again func() // waits anew, as long as for a statement
+}
 
 // inTransaction calls f with a transaction of its own. Settings are the
 // transaction's, not the connection's, which a pooler may give to others.
@@ -51,6 +61,9 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 		return err
 	}
 	defer conn.Release()
+	wire, limit := conn.Conn().PgConn().Conn(), timeout+p.grace
+	silence := time.AfterFunc(limit, func() { wire.Close() })
+	defer silence.Stop()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; "+
 			"SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off%s",
@@ -58,7 +71,11 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 	if err != nil {
 		return err
 	}
-	err = f(&pgTransaction{tx})
+	if timeout == 0 {
+		silence.Stop()
+		limit = math.MaxInt64
+	}
+	err = f(&pgTransaction{tx, func() { silence.Reset(limit) }})
 	// There is nothing to commit. A connection on which this fails is closed.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -72,6 +89,7 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 func (tx *pgTransaction) rows(ctx context.Context, s *pgStatement, formats []int16, fields func([]pgconn.FieldDescription) error, each func(values [][]byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	tx.again()
 	result := tx.Conn().PgConn().ExecParams(ctx, s.sql, s.params, nil, nil, formats)
 	var err error
 	if described := result.FieldDescriptions(); described != nil {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -52,6 +53,7 @@ func checkMany(t *testing.T, all []Transcript, conversations int) {
 type cuttingProxy struct {
 	net.Listener
 	to    string
+	mute  bool // do not close what is cut: nothing arrives any more
 	bytes atomic.Int64
 	cuts  atomic.Int64
 	wg    sync.WaitGroup
@@ -94,6 +96,9 @@ func (p *cuttingProxy) accept() {
 			n := p.bytes.Add(p.bytes.Load() / 3)
 			if passed, _ := io.CopyN(client, server, n); passed == n {
 				p.cuts.Add(1)
+				if p.mute {
+					io.Copy(io.Discard, server) // until the client has given up
+				}
 			}
 			client.Close()
 			server.Close()
@@ -139,6 +144,26 @@ func TestPostgresConnectionsCut(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPostgresFallsSilent has a connection on which nothing arrives any more and
+// that nobody closes: that passes for one that is cut.
+func TestPostgresFallsSilent(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgMany(t, dsn, 1)
+	proxy := newCuttingProxy(t, hostOf(t, dsn), 1<<40)
+	proxy.mute = true
+	p := pgOpen(t, PostgresConfig{DSN: proxy.through(t, dsn), Messages: pgTable("messages")})
+	p.pool.Reset()
+	p.grace = time.Second - time.Hour // the server has more time than its answer
+	proxy.bytes.Store(20_000)
+	err := p.inTransaction(t.Context(), time.Hour, func(tx *pgTransaction) error {
+		_, err := tx.oneText(t.Context(), &pgStatement{sql: `SELECT repeat('x', 1000000)`})
+		return err
+	})
+	if err == nil || !transient(err) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestPostgresBackendsTerminated(t *testing.T) {

@@ -51,6 +51,7 @@ type Postgres struct {
 	tables   lookups  // what the lookups hold
 
 	policy   retryPolicy // tests set these
+	grace    time.Duration
 	slowRows float64
 	maxStray int
 }
@@ -85,7 +86,7 @@ func connectPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error)
 	cfg.DSN = ""
 	p := &Postgres{
 		cfg: cfg, pool: pool, log: logger(cfg.Log), tables: lookups{},
-		policy: defaultRetry, slowRows: defaultSlowRows, maxStray: maxStrays,
+		policy: defaultRetry, grace: answerGrace, slowRows: defaultSlowRows, maxStray: maxStrays,
 	}
 	if err := p.fault(ConnectFault(p.pool.Ping(ctx))); err != nil {
 		p.Close()
