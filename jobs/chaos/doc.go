@@ -6,6 +6,8 @@
 //	source     the same rows as Parquet files and as a Postgres table
 //	oracle     which events must have been accepted, from the rows themselves
 //	rig        a job, its processes, its state store, a local Segment
+//	proxy      what stands between the program and databases, and breaks
+//	syscalls   answers the program's system calls, as a broken disk does
 //	invariants what holds after every fault, whatever it was
 //	faults     the table: a number, a name, what must hold, what is done
 //

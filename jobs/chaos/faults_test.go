@@ -66,7 +66,9 @@ var faults = []fault{
 	{number: 21, name: "settings changed between runs", holds: "exit 3, unless nothing follows from them", do: settingsChanged},
 	{number: 25, name: "asked to wait", holds: "the wait is obeyed within limits, and is not for ever", do: throttled, chats: manyChats},
 	{number: 26, name: "a storm of errors", holds: "no loss; the run ends by itself once it is over", do: storm, chats: manyChats},
+	{number: 28, name: "memory is short", holds: "a source that is larger is delivered; with too little to begin nothing is lost", do: memoryIsShort, on: combinations[:1], chats: 400, slow: true},
 	{number: 30, name: "other pages, files, zone and locale", holds: "the same events, byte for byte", do: sameEverywhere},
+	{number: 32, name: "the standby takes over", holds: "the run goes on there, or the next one does", do: failover, on: onRowsIn(inPostgres), chats: manyChats, slow: true},
 	{number: 35, name: "others write during runs", holds: "every row is delivered once, whenever it is committed; verify finds nothing missing", do: writers, on: onRowsIn(inPostgres)},
 	{number: 36, name: "nothing, one chat, nothing new", holds: "exit 0, no state is lost, nothing is sent", do: nothingNew},
 	{number: 41, name: "every command in every kind of trouble", holds: "no key, no password and no text is told, logged, stored or left behind", do: nothingTold, chats: 170, slow: true},
@@ -78,6 +80,8 @@ var faults = []fault{
 	{number: 56, name: "many find an empty state store", holds: "one schema, all go on", do: manyMigrate},
 	{number: 64, name: "200 without acceptance", holds: "exit 4, nothing recorded", do: notAnAPI},
 	{number: 65, name: "nobody listens", holds: "exit 75, nothing recorded", do: nobodyThere},
+	{number: 66, name: "the network falls silent", holds: "what was waited for is tried again; the lease stays", do: networkFallsSilent, on: combinations[1:2], chats: manyChats, slow: true},
+	{number: 67, name: "a slow network that breaks now and then", holds: "no loss", do: slowNetwork, on: combinations[:2], slow: true},
 	{number: 68, name: "everything at once", holds: "all of it", do: everything, chats: 800},
 	{number: 69, name: "the destination is slow", holds: "no transaction stays open, memory does not grow", do: heldUp, chats: manyChats},
 	{number: 70, name: "the table changes while it is read", holds: "the run goes on or says so; no column is taken for another", do: schemaDrifts, on: onRowsIn(inPostgres), chats: 200},
@@ -93,7 +97,7 @@ func TestFaults(t *testing.T) {
 	if *only != 0 && *only != 76 && !slices.ContainsFunc(faults, func(f fault) bool { return f.number == *only }) {
 		t.Fatalf("there is no fault %d here; docs/guarantees.md says which tests hold what", *only)
 	}
-	for _, f := range faults {
+	for _, f := range slowFirst(faults) {
 		if *only != 0 && *only != f.number {
 			continue
 		}
@@ -108,6 +112,13 @@ func TestFaults(t *testing.T) {
 			})
 		}
 	}
+}
+
+// slowFirst puts those in front that wait for long, so that nothing waits for them.
+func slowFirst(faults []fault) []fault {
+	slow := func(f fault) bool { return f.slow }
+	others := slices.DeleteFunc(slices.Clone(faults), slow)
+	return append(slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slow(f) }), others...)
 }
 
 // combinations are those that the fault is tried on: in the short run one, that

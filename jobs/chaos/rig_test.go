@@ -68,6 +68,7 @@ type rig struct {
 	binary   string
 	verdict  func(call) fate // on the program's calls; nil: nobody asks
 	deaf     *os.File        // takes what the program says, or nil
+	limit    int             // megabytes of memory that the program may have; 0: all there is
 
 	phase  int          // how many were begun
 	before int          // the pass before the phase
@@ -197,6 +198,10 @@ func (r *rig) start(args ...string) *process {
 func (r *rig) startWith(env map[string]string, args ...string) *process {
 	r.Helper()
 	p := &process{Cmd: exec.Command(r.binary, args...), rig: r}
+	if r.limit > 0 {
+		limited := []string{"-c", `ulimit -d "$0"; exec "$@"`, fmt.Sprint(r.limit << 10), r.binary}
+		p.Cmd = exec.Command("sh", append(limited, args...)...)
+	}
 	var socket *os.File
 	if r.verdict != nil {
 		p.Cmd, socket = r.launcher(args)
