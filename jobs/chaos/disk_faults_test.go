@@ -74,12 +74,19 @@ func diskFails(r *rig) {
 	r.nobodyCanBeTold()
 }
 
-// failures are how disks fail.
-var failures = []struct {
+// failure is how a disk fails.
+type failure struct {
 	does  string
 	errno syscall.Errno
-}{
-	{writing, syscall.ENOSPC}, {writing, syscall.EFBIG}, {writing, syscall.EIO}, {syncing, syscall.EIO},
+}
+
+// failures are all there are, or in the short run one of each kind of calls.
+func (r *rig) failures() []failure {
+	all := []failure{{writing, syscall.ENOSPC}, {writing, syscall.EFBIG}, {writing, syscall.EIO}, {syncing, syscall.EIO}}
+	if !thorough() {
+		return []failure{all[r.random.IntN(3)], all[3]}
+	}
+	return all
 }
 
 // letFail lets some calls fail, one after another, from the nth on.
@@ -103,7 +110,7 @@ func letFail(does string, errno syscall.Errno, n, times int64, about func(call) 
 func (r *rig) stateDiskFails() {
 	r.Helper()
 	all := int64(0)
-	for _, f := range failures {
+	for _, f := range r.failures() {
 		moments := []int64{1, 2 + r.random.Int64N(7)}
 		if !thorough() {
 			moments = moments[r.random.IntN(2):][:1]
@@ -173,7 +180,7 @@ func (r *rig) stateDiskStaysFull() {
 func (r *rig) outputDiskFails() {
 	r.Helper()
 	toOutput := func(c call) bool { return strings.HasPrefix(c.path, r.file) }
-	for _, f := range failures {
+	for _, f := range r.failures() {
 		var failed *atomic.Int64
 		r.verdict, failed = letFail(f.does, f.errno, 1, 1, toOutput)
 		p := r.start("run", "job.yaml")

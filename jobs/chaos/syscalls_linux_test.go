@@ -142,6 +142,8 @@ func answerCalls(listener int, process *os.Process, verdict func(call) fate) {
 		case f.errno != 0:
 			a.errno, a.flags = -int32(f.errno), 0
 		}
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
+		for errno := unix.EINTR; errno == unix.EINTR; {
+			_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
+		}
 	}
 }
