@@ -69,6 +69,15 @@ func TestPostgresStandby(t *testing.T) {
 	pgExec(t, primary.DSN(), `CREATE TABLE counter (n int)`, `INSERT INTO counter VALUES (0)`)
 	standby := primary.Standby(t)
 
+	t.Run("OK mark", func(t *testing.T) {
+		mark, followed := pgMark(t, standby.DSN()), pgMark(t, primary.DSN())
+		if !mark.Standby || mark.Database != followed.Database || mark.Cluster != followed.Cluster {
+			t.Errorf("the standby has %+v, its primary %+v", mark, followed)
+		}
+		if other := pgMark(t, postgrestest.New(t)); other.Cluster == mark.Cluster {
+			t.Errorf("another cluster has %+v, the standby %+v", other, mark)
+		}
+	})
 	t.Run("OK conflicts", func(t *testing.T) {
 		again := make(chanWriter, 100)
 		p := pgOpen(t, PostgresConfig{DSN: standby.DSN(), Log: slog.New(slog.NewTextHandler(again, nil)),

@@ -76,6 +76,9 @@ func (c *checker) knownState(ctx context.Context, ref StateRef, place string) {
 			return err
 		}
 		changes, err := j.SettingChanges(ctx, c.Spec)
+		if err == nil && len(changes) == 0 {
+			err = c.checkDatabase(ctx, j, c.source)
+		}
 		switch {
 		case err != nil:
 			return err

@@ -25,7 +25,7 @@ type Checkpoint struct {
 	Upper       extract.Time     // ... to here, exclusive
 	Position    extract.Position // where to read next
 	Done        bool             // the pass is finished
-	Source      string           // the version of the source when the pass began
+	Source      string           // what marked the source when the pass began
 	Tally       Counts           // what became of the pass's rows and events
 	Destination json.RawMessage  // what the destination needs to go on
 }

@@ -152,6 +152,9 @@ func (e *Execution) withLease(ctx context.Context, job *JobState, lease *Lease) 
 		return Summary{}, classify(err)
 	}
 	defer r.Source.Close()
+	if err := e.checkDatabase(ctx, job, r.Source); err != nil {
+		return Summary{}, classify(err)
+	}
 	closeDestination, err := e.openDestination(ctx, r, lease, at)
 	if err != nil {
 		return Summary{}, classify(err)
@@ -217,6 +220,9 @@ func (e *Execution) plan(ctx context.Context, state *State) (Plan, error) {
 		return Plan{}, classify(err)
 	}
 	defer r.Source.Close()
+	if err := e.checkDatabase(ctx, job, r.Source); err != nil {
+		return Plan{}, classify(err)
+	}
 	return r.Plan(ctx, e.rate())
 }
 

@@ -10,7 +10,7 @@ const (
 	ExitDone        = 0  // everything below the bound has its outcome
 	ExitUnexpected  = 1  // an unexpected error
 	ExitUsage       = 2  // usage, job file, mapping
-	ExitDiffers     = 3  // settings or store differ from what the job ran with
+	ExitDiffers     = 3  // settings, store or database differ from what the job ran with
 	ExitRefused     = 4  // the destination refuses
 	ExitRejects     = 5  // too many rejects
 	ExitVerify      = 6  // events are missing or changed

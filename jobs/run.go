@@ -153,7 +153,7 @@ func (r *Run) nextPass(ctx context.Context, last Checkpoint) (Checkpoint, error)
 	if err != nil {
 		return next, err
 	}
-	next.Pass, next.Source, next.Destination = last.Pass+1, r.Source.Version(), last.Destination
+	next.Pass, next.Source, next.Destination = last.Pass+1, r.Source.Mark(), last.Destination
 	if r.files, err = r.Job.manifest(ctx, r.Shard, next.Pass); err != nil {
 		return next, err
 	}

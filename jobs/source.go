@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -13,6 +14,9 @@ type Source interface {
 	// Version names the content of the source: as long as it stays the same
 	// there is nothing new to read. Empty: the source cannot tell.
 	Version() string
+	// Mark is what the checkpoints of a pass that begins now record of the source,
+	// for later runs to compare it with; empty: there is nothing.
+	Mark() string
 	// RowCount is the number of rows in the source, about; 0: it cannot tell.
 	RowCount() int64
 	// Files are the files that the source consists of; none if it is a database.
@@ -83,6 +87,8 @@ func (e *Execution) openParquet(ctx context.Context) (Source, error) {
 // the conversations in files that are new or have changed, and those that are due.
 type parquetSource struct{ *extract.Parquet }
 
+func (p parquetSource) Mark() string { return p.Version() }
+
 func (p parquetSource) Bound(context.Context) (extract.Time, error) { return p.Horizon(), nil }
 
 func (p parquetSource) NextLower(extract.Time, extract.Time) extract.Time { return 0 }
@@ -107,7 +113,7 @@ func (e *Execution) openPostgres(ctx context.Context) (Source, error) {
 		Lookups: lookups(&p.SetsSpec), Extra: e.Spec.ExtraFields(), Settle: p.Settle, Overlap: p.Overlap, Page: p.Page, Memory: int64(p.Memory),
 		Now: time.Now, KeepPayload: e.Spec.Rejects.KeepPayload, AllowSlow: e.AllowSlow, Log: e.Log,
 	})
-	return &postgresSource{source, p.Overlap}, err
+	return &postgresSource{Postgres: source, overlap: p.Overlap}, err
 }
 
 // postgresSource is a Postgres database as a run reads it: after the first pass
@@ -115,9 +121,15 @@ func (e *Execution) openPostgres(ctx context.Context) (Source, error) {
 type postgresSource struct {
 	*extract.Postgres
 	overlap time.Duration
+	mark    extract.PostgresMark // once it was checked
 }
 
 func (p *postgresSource) Version() string { return "" }
+
+func (p *postgresSource) Mark() string {
+	text, _ := json.Marshal(p.mark) // of texts and numbers: never fails
+	return string(text)
+}
 
 func (p *postgresSource) Files() []extract.File { return nil }
 

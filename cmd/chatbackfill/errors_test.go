@@ -138,6 +138,9 @@ func TestErrors_Postgres(t *testing.T) {
 		change(u)
 		return u.String()
 	}
+	const head = "name: chats\nsource:\n  postgres:\n    dsn: "
+	writeFile(t, "moved.yaml", strings.NewReplacer("name: chats", "name: moved", "events.ndjson", "moved.ndjson").Replace(postgresJob))
+	prepare(t, "run", "-q", "moved.yaml")
 	compareErrors(t, "postgres", postgresJob, []mistake{
 		{"no server", "dsn: ${DSN}", "dsn: postgres://reader:canary-password@" + closedAddress(t) + "/chats"},
 		{"dsn that cannot be read", "dsn: ${DSN}", "dsn: postgres://reader:canary-password@localhost:port/chats"},
@@ -150,8 +153,24 @@ func TestErrors_Postgres(t *testing.T) {
 		{"query that Postgres refuses", "table: public.messages", "query: SELECT * FORM messages"},
 		{"query that writes", "table: public.messages", "query: DELETE FROM messages RETURNING *"},
 		{"table without an index", "table: public.messages", "table: public.big"},
+		{"database that is not the one of the run before", head + "${DSN}", strings.Replace(head, "chats", "moved", 1) + otherDatabase(t)},
 		{"state on no server", "state: sqlite:state.db", "state: postgres://state:canary-password@" + closedAddress(t) + "/state"},
 	})
+}
+
+// otherDatabase has a table like that of postgresJob.
+func otherDatabase(t *testing.T) string {
+	t.Helper()
+	dsn := postgrestest.New(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), `CREATE TABLE messages (chat_id text, created_at timestamptz, author_type text)`); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
 }
 
 const segmentJob = `name: chats
@@ -229,6 +248,7 @@ func masked(text, folder string) string {
 		{`(test|reader)_[0-9a-z_]{6,}`, "DATABASE"},
 		{`/tmp/[\w./-]*/\.s\.PGSQL\.\d+`, "SOCKET"},
 		{`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`, "TIME"},
+		{`oid is \d+, and was \d+`, "oid is OID, and was OID"},
 		{`(accepted for|clock is) [\d.hmsµ]+`, "$1 DURATION"},
 	} {
 		text = regexp.MustCompile(mask.pattern).ReplaceAllString(text, mask.with)
