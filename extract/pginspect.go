@@ -2,11 +2,13 @@ package extract
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // PostgresServer is what a source is connected to, as whom.
@@ -14,6 +16,7 @@ type PostgresServer struct {
 	Version, Database, Role string
 	Superuser               bool
 	Writable                []string // tables of the job's that the role could write
+	Hiding                  []string // sets of which row security may keep rows from the role
 }
 
 // Server returns what the source is connected to, and what the role may do
@@ -28,6 +31,9 @@ func (p *Postgres) Server(ctx context.Context) (s PostgresServer, err error) {
 		s.Writable, err = p.writable(ctx, tx)
 		return err
 	})
+	if err == nil {
+		s.Hiding, err = p.hiding(ctx)
+	}
 	return s, err
 }
 
@@ -56,6 +62,25 @@ func (p *Postgres) writable(ctx context.Context, tx *pgTransaction) (tables []st
 		}
 	}
 	return tables, nil
+}
+
+// hiding lists the sets that the role could not read whole: with row security
+// off, Postgres refuses a statement rather than leave rows out.
+func (p *Postgres) hiding(ctx context.Context) (sets []string, err error) {
+	for _, r := range slices.Concat(p.messages, p.others, p.agents) {
+		err := p.inTransactionWith(ctx, pageTimeout, "; SET LOCAL row_security = off", func(tx *pgTransaction) error {
+			_, err := tx.explain(ctx, r.sample())
+			return err
+		})
+		var refused *pgconn.PgError
+		switch {
+		case errors.As(err, &refused) && refused.Code == "42501": // insufficient_privilege
+			sets = append(sets, r.name)
+		case err != nil:
+			return nil, p.fault(err)
+		}
+	}
+	return sets, nil
 }
 
 // relations are the tables that a plan reads.

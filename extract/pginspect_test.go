@@ -78,18 +78,20 @@ func TestPostgresServer(t *testing.T) {
 	}
 	u.User = url.User(role)
 	for _, c := range []struct {
-		grant    string
-		writable []string
+		does             string
+		writable, hiding []string
 	}{
-		{`GRANT SELECT ON spoken TO ` + role, nil},
-		{`GRANT DELETE ON spoken TO ` + role, []string{"public.spoken"}},
+		{`GRANT SELECT ON spoken TO ` + role, nil, nil},
+		{`GRANT DELETE ON spoken TO ` + role, []string{"public.spoken"}, nil},
+		{`CREATE POLICY own ON spoken USING (c = 'a'); ALTER TABLE spoken ENABLE ROW LEVEL SECURITY`, []string{"public.spoken"}, []string{"the query of messages"}},
+		{`DROP POLICY own ON spoken`, []string{"public.spoken"}, []string{"the query of messages"}}, // no row is seen at all
 	} {
-		pgExec(t, dsn, c.grant)
+		pgExec(t, dsn, c.does)
 		set := spokenSet
 		set.Query = "SELECT * FROM spoken"
 		server, err := pgOpen(t, PostgresConfig{DSN: u.String(), Messages: []Set{set}}).Server(t.Context())
-		if err != nil || server.Superuser || !cmp.Equal(server.Writable, c.writable) {
-			t.Errorf("%s: %+v, %v", c.grant, server, err)
+		if err != nil || server.Superuser || !cmp.Equal(server.Writable, c.writable) || !cmp.Equal(server.Hiding, c.hiding) {
+			t.Errorf("%s: %+v, %v", c.does, server, err)
 		}
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -26,6 +28,13 @@ func (e *SpillError) Error() string {
 	return fmt.Sprintf("keep %s of rows in a temporary file in %s: %v", humanize.Bytes(uint64(e.Size)), e.Dir, e.Err)
 }
 func (e *SpillError) Unwrap() error { return e.Err }
+
+// DiskFails reports whether an error is that of a disk that is full or broken.
+// Once it is mended, the same goes well.
+func DiskFails(err error) bool {
+	fails := func(errno syscall.Errno) bool { return errors.Is(err, errno) }
+	return slices.ContainsFunc([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO}, fails)
+}
 
 // spillFile is a private temporary file that takes what memory has no room
 // for. It is made when it is first needed. Several goroutines may use it.

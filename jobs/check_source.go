@@ -35,13 +35,17 @@ func (c *checker) postgres() *extract.Postgres {
 	return nil
 }
 
-// rights warns of roles that may do more than read.
+// rights warns of roles that may do more than read, or do not see all rows.
 func (c *checker) rights(ctx context.Context) {
 	p := c.postgres()
 	if p == nil {
 		return
 	}
 	server, err := p.Server(ctx)
+	if len(server.Hiding) > 0 {
+		c.warn("a role with BYPASSRLS, unless the policies are to leave rows out",
+			"row security may hide rows of %s from role %s: nobody would miss them", strings.Join(server.Hiding, ", "), server.Role)
+	}
 	const try = "a role of its own with GRANT SELECT on these tables, and nothing else"
 	switch {
 	case err != nil:
@@ -50,7 +54,7 @@ func (c *checker) rights(ctx context.Context) {
 		c.warn(try, "role %s is a superuser: this program only ever needs to read", server.Role)
 	case len(server.Writable) > 0:
 		c.warn(try, "role %s can write %s: this program only ever needs to read", server.Role, strings.Join(server.Writable, ", "))
-	default:
+	case len(server.Hiding) == 0:
 		c.ok("role %s of database %s (Postgres %s) can read what it needs, and write none of it", server.Role, server.Database, server.Version)
 	}
 }

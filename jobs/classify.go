@@ -46,6 +46,8 @@ func classify(err error) error {
 		return &Error{Exit: ExitInterrupted, Err: err, Try: "run it again once the export is complete"}
 	case errors.As(err, &file):
 		return &Error{Exit: ExitUsage, Err: err, Try: file.Try}
+	case errors.As(err, &spill) && extract.DiskFails(spill):
+		return &Error{Exit: ExitInterrupted, Err: err, Try: spill.Try}
 	case errors.As(err, &spill):
 		return &Error{Exit: ExitUnexpected, Err: err, Try: spill.Try}
 	case errors.As(err, &down):

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"syscall"
 	"time"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // ErrStopped is returned by Send when the run was told to stop before all
@@ -77,10 +79,8 @@ func placeError(err error) error {
 // diskError turns an error of a disk that is full or broken into an
 // [*Unavailable]: once it is mended, the next run goes on.
 func diskError(err error) error {
-	for _, passes := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EIO} {
-		if errors.Is(err, passes) {
-			return &Unavailable{Problem: err.Error(), Advice: "make room on the disk, or mend it, then run again: it goes on where it stopped"}
-		}
+	if extract.DiskFails(err) {
+		return &Unavailable{Problem: err.Error(), Advice: "make room on the disk, or mend it, then run again: it goes on where it stopped"}
 	}
 	return err
 }
