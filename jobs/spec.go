@@ -105,8 +105,8 @@ type SegmentSpec struct {
 	Source       string         `yaml:"source" jsonschema:"required" jsonschema_description:"A name of yours for the Segment source; part of every event's id"`
 	WriteKey     Secret         `yaml:"write_key" jsonschema:"required" jsonschema_description:"Best ${NAME} or file:/path"`
 	Region       string         `yaml:"region" jsonschema:"enum=us,enum=eu" jsonschema_description:"Where the Segment workspace is"`
-	Endpoint     string         `yaml:"endpoint" jsonschema_description:"An https:// URL instead of the region's"`                                                                                   // empty: the region's
-	Rate         float64        `yaml:"rate" zero:"unlimited" jsonschema_description:"Events a second, or unlimited. Segment recommends at most 1,000 for a whole workspace, live traffic included"` // 0: unlimited
+	Endpoint     string         `yaml:"endpoint" jsonschema_description:"An https:// URL instead of the region's"`                                                                                                                                // empty: the region's
+	Rate         float64        `yaml:"rate" zero:"unlimited" jsonschema_description:"Events a second, or unlimited. A request carries at most those of a second. Segment recommends at most 1,000 for a whole workspace, live traffic included"` // 0: unlimited
 	RetryFor     time.Duration  `yaml:"retry_for" jsonschema_description:"How long to go on trying while nothing is accepted"`
 	Integrations map[string]any `yaml:"integrations" jsonschema_description:"Sent as given with every event"`
 	Context      map[string]any `yaml:"context" jsonschema_description:"Sent as given with every event"`
