@@ -114,8 +114,7 @@ type deriving struct {
 	*Conversation
 	known      Known
 	readableID string
-	outcomes   []Outcome // per row
-	bodyRow    int       // the row of bodyText, or -1
+	bodyRow    int // the row of bodyText, or -1
 	bodyText   string
 	unknown    bool // an event has neither user id nor anonymous id
 	waiting    int
@@ -132,10 +131,11 @@ func (b *Builder) derive(c *Conversation, rows []row, first int, said *extract.C
 		c.Start = rows[first].SentAt
 	}
 	b.counts.reset(b.derived, c.Start, afterStart)
-	d := deriving{Builder: b, Conversation: c, known: known, readableID: readable(c.ID), bodyRow: -1, outcomes: reuse(b.outcomes)}
+	d := deriving{Builder: b, Conversation: c, known: known, readableID: readable(c.ID), bodyRow: -1}
+	b.outcomes = reuse(b.outcomes)
 	c.Events = b.arena.reserve(eventCount(rows, len(ends)))
 	for i := range rows {
-		d.outcomes = append(d.outcomes, Informs)
+		b.outcomes = append(b.outcomes, Informs)
 		b.counts.add(i, &rows[i])
 		if rows[i].isMessage {
 			d.message(i, i == start, first < 0)
@@ -145,7 +145,6 @@ func (b *Builder) derive(c *Conversation, rows []row, first int, said *extract.C
 			ends = ends[1:]
 		}
 	}
-	b.outcomes = d.outcomes
 	d.finish(rows, tally)
 	if first >= 0 && rows[first].SentAt != c.Start {
 		tally.StartedLate++

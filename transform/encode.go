@@ -201,7 +201,7 @@ func prefix(s string, limit int) string {
 // Revise gives an encoded event the id under which it is sent again on purpose.
 func (e *Event) Revise(revision int) {
 	e.ID = e.ID.Revised(revision)
-	e.ID.appendText(e.JSON[len(beforeID):len(beforeID)])
+	e.ID.writeTo(e.JSON[len(beforeID):])
 }
 
 // contentHash is a hash of an encoded event without its messageId: what would

@@ -2,8 +2,10 @@ package transform
 
 import (
 	"crypto/sha1"
+	"encoding"
 	"encoding/binary"
 	"encoding/hex"
+	"hash"
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
@@ -15,30 +17,42 @@ import (
 type ID [16]byte
 
 // String returns the canonical text of 36 characters.
-func (id ID) String() string { return string(id.appendText(make([]byte, 0, 36))) }
-
-func (id ID) appendText(b []byte) []byte {
-	b = append(b, "00000000-0000-0000-0000-000000000000"...)
-	text := b[len(b)-idLen:]
-	for i, at := range digitsAt {
-		binary.LittleEndian.PutUint16(text[at:], hexPairs[id[i]])
-	}
-	return b
+func (id ID) String() string {
+	text := []byte(noID)
+	id.writeTo(text)
+	return string(text)
 }
 
-// idLen is the length of an id's text, and digitsAt where each of its bytes is
-// in there.
-const idLen = 36
+// writeTo writes the text over text that has the hyphens.
+func (id *ID) writeTo(text []byte) {
+	_ = text[idLen-1]
+	a, b := hexDigits8(binary.BigEndian.Uint32(id[0:])), hexDigits8(binary.BigEndian.Uint32(id[4:]))
+	c, d := hexDigits8(binary.BigEndian.Uint32(id[8:])), hexDigits8(binary.BigEndian.Uint32(id[12:]))
+	binary.BigEndian.PutUint64(text[0:], a)
+	binary.BigEndian.PutUint32(text[9:], uint32(b>>32))
+	binary.BigEndian.PutUint32(text[14:], uint32(b))
+	binary.BigEndian.PutUint32(text[19:], uint32(c>>32))
+	binary.BigEndian.PutUint32(text[24:], uint32(c))
+	binary.BigEndian.PutUint64(text[28:], d)
+}
 
-var digitsAt = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+// hexDigits8 returns the eight hexadecimal digits of x, the first one in the
+// highest byte.
+func hexDigits8(x uint32) uint64 {
+	const each = 0x0101010101010101
+	n := uint64(x)
+	n = (n<<16 | n) & 0x0000ffff0000ffff
+	n = (n<<8 | n) & 0x00ff00ff00ff00ff
+	n = (n<<4 | n) & 0x0f0f0f0f0f0f0f0f
+	letters := (n + 6*each) >> 4 & each
+	return n + '0'*each + letters*('a'-'0'-10)
+}
 
-// hexPairs are the two digits of each byte, the first one in the low bits.
-var hexPairs = func() (t [256]uint16) {
-	for c := range t {
-		t[c] = uint16(hexDigits[c>>4]) | uint16(hexDigits[c&0xf])<<8
-	}
-	return t
-}()
+// noID is a text in the place of an id.
+const (
+	noID  = "00000000-0000-0000-0000-000000000000"
+	idLen = len(noID)
+)
 
 // urlNamespace is the URL namespace of RFC 9562, 6ba7b811-9dad-11d1-80b4-00c04fd430c8.
 var urlNamespace = ID{0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}
@@ -51,6 +65,7 @@ const separator = "\x1f"
 // transcript has the same ids on every machine and in every run.
 type ids struct {
 	root    ID
+	hasher  hasher
 	scratch []byte
 
 	conversation string // of the last event
@@ -59,9 +74,11 @@ type ids struct {
 }
 
 func newIDs(namespace, label string) ids {
-	root := ids{root: urlNamespace}
-	return ids{root: root.of("chatbackfill:"+namespace, label)}
+	url := idsIn(urlNamespace)
+	return idsIn(url.of("chatbackfill:"+namespace, label))
 }
+
+func idsIn(root ID) ids { return ids{root: root, hasher: newHasher()} }
 
 // of returns UUIDv5(root, parts joined by the separator).
 func (g *ids) of(parts ...string) ID {
@@ -72,16 +89,8 @@ func (g *ids) of(parts ...string) ID {
 		}
 		b = append(b, part...)
 	}
-	g.scratch = b
-	return hashed(b)
-}
-
-// hashed returns the UUIDv5 of a root's bytes and a name.
-func hashed(rootAndName []byte) ID {
-	sum := sha1.Sum(rootAndName)
-	sum[6] = sum[6]&0x0f | 0x50
-	sum[8] = sum[8]&0x3f | 0x80
-	return ID(sum[:16])
+	g.scratch = padded(b)
+	return g.hasher.sum(g.scratch)
 }
 
 // event returns the messageId of an event, UUIDv5(root, conversation, name,
@@ -93,9 +102,56 @@ func (g *ids) event(conversation string, name Name, message string) (ID, uint64)
 		b = append(append(b, conversation...), separator...)
 		g.conversation, g.named, g.within = conversation, b, len(b)
 	}
-	g.named = append(append(g.named[:g.within], beforeMessage[name]...), message...)
-	return hashed(g.named), xxhash.Sum64(g.named[g.within:])
+	named := append(append(g.named[:g.within], beforeMessage[name]...), message...)
+	key := xxhash.Sum64(named[g.within:])
+	g.named = padded(named)
+	return g.hasher.sum(g.named), key
 }
+
+// hasher makes UUIDs of version 5 from a root's bytes and a name. Names are so
+// short that [sha1.Sum] spends much of its time on its copies of them: this
+// hashes them where they are, padded, and reads the state of the hash.
+type hasher struct {
+	sha1  hash.Hash
+	state encoding.BinaryAppender // of sha1
+	bytes []byte                  // that state
+}
+
+func newHasher() hasher {
+	h := sha1.New()
+	return hasher{sha1: h, state: h.(encoding.BinaryAppender)}
+}
+
+// sum returns the UUID of what is padded. It panics where SHA-1 is not allowed.
+func (h *hasher) sum(padded []byte) (id ID) {
+	h.sha1.Reset()
+	_, err := h.sha1.Write(padded)
+	if err == nil {
+		h.bytes, err = h.state.AppendBinary(h.bytes[:0])
+	}
+	if err != nil {
+		panic(err)
+	}
+	sum := h.bytes[len("sha\x01"):]
+	// In the pieces in which it was just written: larger loads would wait for them.
+	a, b := binary.BigEndian.Uint32(sum), binary.BigEndian.Uint32(sum[4:])
+	c, d := binary.BigEndian.Uint32(sum[8:]), binary.BigEndian.Uint32(sum[12:])
+	binary.BigEndian.PutUint32(id[0:], a)
+	binary.BigEndian.PutUint32(id[4:], b&^0xf000|0x5000)
+	binary.BigEndian.PutUint32(id[8:], c&^(3<<30)|2<<30)
+	binary.BigEndian.PutUint32(id[12:], d)
+	return id
+}
+
+// padded returns b as SHA-1 pads it to whole blocks: by a bit, zeros, and the
+// number of bits.
+func padded(b []byte) []byte {
+	n := len(b)
+	b = append(b, padding[:1+(sha1.BlockSize-9-n)&(sha1.BlockSize-1)]...)
+	return binary.BigEndian.AppendUint64(b, uint64(n)*8)
+}
+
+var padding = [sha1.BlockSize]byte{0x80}
 
 // beforeMessage is what comes before the message in the name of an event, by Name.
 var beforeMessage = func() (all [len(eventNames)]string) {
@@ -119,7 +175,7 @@ func (g *ids) message(m *extract.Message, n int) string {
 // Revised returns the id under which the event of this id is sent again on
 // purpose: UUIDv5(id, "revision N").
 func (id ID) Revised(revision int) ID {
-	revised := ids{root: id}
+	revised := idsIn(id)
 	return revised.of("revision " + strconv.Itoa(revision))
 }
 

@@ -3,6 +3,8 @@ package transform
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 )
 
 func TestIDText(t *testing.T) {
@@ -36,6 +38,18 @@ func TestIDText(t *testing.T) {
 		}
 		if (otherKey == key) != c.same {
 			t.Errorf("%v: key %x, that of Sent was %x", c, otherKey, key)
+		}
+	}
+}
+
+// Names of every length, of one block and of several, are hashed as other
+// libraries hash them.
+func TestIDLengths(t *testing.T) {
+	ids := newIDs("my-namespace", "my-label")
+	for n := range 200 {
+		name := strings.Repeat("n", n)
+		if got, want := ids.of(name).String(), uuid.NewSHA1(uuid.UUID(ids.root), []byte(name)).String(); got != want {
+			t.Fatalf("a name of %d bytes: id %s, want %s", n, got, want)
 		}
 	}
 }

@@ -134,7 +134,7 @@ type Builder struct {
 	constant []Property // sorted by key
 
 	rows     []row
-	outcomes []Outcome
+	outcomes []Outcome  // per row
 	seen     index[int] // by id of a row: its place
 	ends     []end
 	agents   agents

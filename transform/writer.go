@@ -20,7 +20,10 @@ type writer struct {
 	date             []byte
 }
 
-const beforeID = `{"type":"track","messageId":"`
+const (
+	beforeID = `{"type":"track","messageId":"`
+	opening  = beforeID + noID
+)
 
 // beforeTime is what comes between whose event it is and its time, by Name.
 var beforeTime = func() (all [len(eventNames)]string) {
@@ -33,8 +36,8 @@ var beforeTime = func() (all [len(eventNames)]string) {
 // event appends e as encoding/json encodes the analytics-go track of the same
 // event, byte for byte.
 func (w *writer) event(b []byte, e *Event) []byte {
-	b = append(b, beforeID...)
-	b = e.ID.appendText(b)
+	b = append(b, opening...)
+	e.ID.writeTo(b[len(b)-idLen:])
 	b = append(b, w.whose(e)...)
 	b = append(b, beforeTime[e.Name]...)
 	b = w.time(b, e.Timestamp)
