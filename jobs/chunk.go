@@ -50,7 +50,7 @@ func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, re
 				accepted++
 			case outcome.Accepted:
 				accepted++
-				entries = appendEntry(entries, e)
+				entries = appendEntry(entries, e.Key, e.Hash())
 				if e.Name == transform.Started {
 					entry.start = p.start
 				}

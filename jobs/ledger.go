@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/chatbackfill/chatbackfill/extract"
-	"github.com/chatbackfill/chatbackfill/transform"
 )
 
 // Delivered is what the ledger has of a conversation.
@@ -28,10 +27,11 @@ type ledgerEntry struct {
 
 const entrySize = 16
 
-// appendEntry adds an accepted event to entries as the ledger keeps them.
-func appendEntry(entries []byte, e *transform.Event) []byte {
-	entries = binary.BigEndian.AppendUint64(entries, e.Key)
-	return binary.BigEndian.AppendUint64(entries, e.Hash)
+// appendEntry adds an accepted event's key and hash to entries as the ledger
+// keeps them.
+func appendEntry(entries []byte, key, hash uint64) []byte {
+	entries = binary.BigEndian.AppendUint64(entries, key)
+	return binary.BigEndian.AppendUint64(entries, hash)
 }
 
 func readEntries(entries []byte) (map[uint64]uint64, error) {

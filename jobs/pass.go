@@ -315,7 +315,7 @@ func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*trans
 	for i := range c.Events {
 		e := &c.Events[i]
 		hash, known := delivered.Events[e.Key]
-		again := known && p.Resend.again(hash != e.Hash)
+		again := known && p.Resend.again(hash != e.Hash())
 		if again && p.Revision > 0 {
 			e.Revise(p.Revision)
 		}

@@ -105,7 +105,7 @@ func delivered(t *testing.T, j *JobState, ids ...string) map[string]Delivered {
 func entryOf(keyAndHash ...uint64) []byte {
 	var b []byte
 	for i := 0; i < len(keyAndHash); i += 2 {
-		b = appendEntry(b, &transform.Event{Key: keyAndHash[i], Hash: keyAndHash[i+1]})
+		b = appendEntry(b, keyAndHash[i], keyAndHash[i+1])
 	}
 	return b
 }

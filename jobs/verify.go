@@ -78,7 +78,7 @@ func (v *verifier) examine(_ *extract.Transcript, c *transform.Conversation, del
 		v.Events++
 		hash, known := delivered.Events[e.Key]
 		switch {
-		case known && hash == e.Hash, !known && e.Name == transform.Started && delivered.Start != 0:
+		case known && hash == e.Hash(), !known && e.Name == transform.Started && delivered.Start != 0:
 		case known:
 			v.find(Changed, e, c.ID, e.Key)
 		default:

@@ -171,7 +171,7 @@ func (d *deriving) properties(f *draft) []Property {
 
 var literalTrue = []byte("true")
 
-// encode sets the event's JSON and hash. A body that makes the event too large
+// encode sets the event's JSON. A body that makes the event too large
 // is cut; encode reports false if that is not enough.
 func (d *deriving) encode(e *Event) bool {
 	fits := len(e.Body) <= MaxEventBytes && d.arena.write(&d.writer, e)
@@ -179,7 +179,6 @@ func (d *deriving) encode(e *Event) bool {
 		fits = d.encodeCut(e)
 	}
 	if fits {
-		e.Hash = contentHash(e.JSON)
 	}
 	return fits
 }

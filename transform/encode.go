@@ -204,8 +204,8 @@ func (e *Event) Revise(revision int) {
 	e.ID.writeTo(e.JSON[len(beforeID):])
 }
 
-// contentHash is a hash of an encoded event without its messageId: what would
-// be sent again if only the ids were others is the same content.
-func contentHash(encoded []byte) uint64 {
-	return xxhash.Sum64(encoded[len(beforeID)+idLen:])
+// Hash is a hash of the encoded event without its messageId: what would be sent
+// again if only the ids were others is the same content.
+func (e *Event) Hash() uint64 {
+	return xxhash.Sum64(e.JSON[len(beforeID)+idLen:])
 }

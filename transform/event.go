@@ -63,8 +63,6 @@ type Event struct {
 	// Key names the event within its conversation: the same for the same event
 	// name and message id, in whatever namespace.
 	Key uint64
-	// Hash is a hash of JSON, the messageId left out.
-	Hash uint64
 	// Row is the index in the conversation's order of the row that the event
 	// is about, or of the row it comes after if it has none.
 	Row int

@@ -117,9 +117,15 @@ type hasher struct {
 	bytes []byte                  // that state
 }
 
+// newHasher panics if a Go keeps the state of SHA-1 in another form than all have
+// since 1.10: no id would be right.
 func newHasher() hasher {
 	h := sha1.New()
-	return hasher{sha1: h, state: h.(encoding.BinaryAppender)}
+	made := hasher{sha1: h, state: h.(encoding.BinaryAppender)}
+	if sum := sha1.Sum(nil); made.sum(padded(nil)) != uuid5(sum[:]) {
+		panic("crypto/sha1 keeps its state in an unknown form")
+	}
+	return made
 }
 
 // sum returns the UUID of what is padded. It panics where SHA-1 is not allowed.
@@ -132,8 +138,12 @@ func (h *hasher) sum(padded []byte) (id ID) {
 	if err != nil {
 		panic(err)
 	}
-	sum := h.bytes[len("sha\x01"):]
-	// In the pieces in which it was just written: larger loads would wait for them.
+	return uuid5(h.bytes[len("sha\x01"):])
+}
+
+// uuid5 returns the UUID that a sum becomes. It reads the sum in the pieces in
+// which the state was just written: larger loads would wait for them.
+func uuid5(sum []byte) (id ID) {
 	a, b := binary.BigEndian.Uint32(sum), binary.BigEndian.Uint32(sum[4:])
 	c, d := binary.BigEndian.Uint32(sum[8:]), binary.BigEndian.Uint32(sum[12:])
 	binary.BigEndian.PutUint32(id[0:], a)

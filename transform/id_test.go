@@ -67,13 +67,13 @@ func TestRevised(t *testing.T) {
 	}
 	e := Event{ID: id, Settings: &settings, Name: Sent, ConversationID: "c", MessageID: "m", Body: "body", Timestamp: 1}
 	e.JSON = new(writer).event(nil, &e)
-	before, hash := string(e.JSON), contentHash(e.JSON)
+	before, hash := string(e.JSON), e.Hash()
 	e.Revise(2)
 	const want = "912d4d5f-4d88-5675-a71a-1deee5ec01c6"
 	if got := e.ID.String(); got != want {
 		t.Errorf("id %s, want %s", got, want)
 	}
-	if got := strings.Replace(before, id.String(), want, 1); string(e.JSON) != got || contentHash(e.JSON) != hash {
+	if got := strings.Replace(before, id.String(), want, 1); string(e.JSON) != got || e.Hash() != hash {
 		t.Errorf("event %s, want %s", e.JSON, got)
 	}
 	if id.Revised(1) == id.Revised(2) || id.Revised(1) == id {

@@ -53,7 +53,7 @@ var guards = []guard{
 	},
 	{
 		name: "what is in the ledger is not sent again", file: "jobs/pass.go",
-		without: []string{"\t\tcase known && !again:\n", "\t\tcase known && !again && hash == ^e.Hash:\n"},
+		without: []string{"\t\tcase known && !again:\n", "\t\tcase known && !again && hash == ^e.Hash():\n"},
 		folder:  "jobs", test: "TestPostgresPasses",
 	},
 	{
