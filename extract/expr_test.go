@@ -167,7 +167,7 @@ func TestExpressionMistakes(t *testing.T) {
 		{"kind", `part_typ == "close" ? 1 : 2`, "messages.kind: there is no column part_typ in t (expression, at 1:1)", "its columns are "},
 		{"kind", `flag ? "a" : tipe == "b" ? "c" : "d"`, "messages.kind: there is no column tipe in t (expression, at 1:14)", "did you mean type?"},
 		{"kind", "flag ?\n  nam : name", "messages.kind: there is no column nam in t (expression, at 2:3)", "did you mean name"},
-		{"kind", `name +`, "messages.kind: unexpected token EOF (expression, at 1:6)", "the expression is:\n | name +\n | .....^"},
+		{"kind", `name +`, "messages.kind: unexpected token EOF (expression, at 1:6)", "the expression is:\n    | name +\n    | .....^"},
 		{"kind", `name == 7`, "messages.kind in t: invalid operation: == (mismatched types string and int) (expression, at 1:6)", "name == 7"},
 		{"kind", `n in ["1"]`, "messages.kind in t: cannot use int as type string in array (expression, at 1:3)", ""},
 		{"kind", `name.first`, "", ""},

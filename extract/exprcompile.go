@@ -252,7 +252,7 @@ func (c *compiler) expressionFault(x *source, table string, err error) {
 		c.fail(x.field, table, "the expression does not compile: "+err.Error(), "correct it")
 		return
 	}
-	c.fail(x.field, table, at.Message+placeOf(at), "the expression is:"+strings.TrimRight(at.Snippet, " \n"))
+	c.fail(x.field, table, at.Message+placeOf(at), "the expression is:"+strings.ReplaceAll(strings.TrimRight(at.Snippet, " \n"), "\n", "\n   "))
 }
 
 // placeOf says where in an expression a mistake is.

@@ -17,6 +17,10 @@ type PostgresMark struct {
 	Standby     bool   `json:"-"`                     // it may be behind
 }
 
+// lostByCrash is how many transactions fewer a server may show after a crash or
+// a failover: the last ones may not have reached the disk, or the standby.
+const lostByCrash = 10_000
+
 // Difference says what shows that a database is another one than that of an
 // earlier mark, or an earlier state of it. Empty: nothing does.
 func (m PostgresMark) Difference(earlier PostgresMark) string {
@@ -25,7 +29,7 @@ func (m PostgresMark) Difference(earlier PostgresMark) string {
 		return fmt.Sprintf("the system identifier of its cluster is %s, and was %s", m.Cluster, earlier.Cluster)
 	case m.Database != 0 && earlier.Database != 0 && m.Database != earlier.Database:
 		return fmt.Sprintf("its oid is %d, and was %d", m.Database, earlier.Database)
-	case !m.Standby && m.Transaction != 0 && m.Transaction < earlier.Transaction:
+	case !m.Standby && m.Transaction != 0 && m.Transaction < earlier.Transaction-lostByCrash:
 		return fmt.Sprintf("its transactions have come to %d, and had come to %d", m.Transaction, earlier.Transaction)
 	}
 	return ""

@@ -11,7 +11,7 @@ import (
 )
 
 func TestPostgresMarkDifference(t *testing.T) {
-	earlier := PostgresMark{Cluster: "7", Database: 5, Transaction: 100}
+	earlier := PostgresMark{Cluster: "7", Database: 5, Transaction: 1_000_000}
 	for _, c := range []struct {
 		name string
 		mark PostgresMark
@@ -19,12 +19,13 @@ func TestPostgresMarkDifference(t *testing.T) {
 	}{
 		{"OK the same", earlier, ""},
 		{"OK later", PostgresMark{Cluster: "7", Database: 5, Transaction: 1 << 40}, ""},
+		{"OK after a crash", PostgresMark{Cluster: "7", Database: 5, Transaction: 990_000}, ""},
 		{"OK a standby that is behind", PostgresMark{Cluster: "7", Database: 5, Transaction: 99, Standby: true}, ""},
 		{"OK nothing is shown", PostgresMark{}, ""},
 		{"Err another cluster", PostgresMark{Cluster: "8", Database: 5, Transaction: 100}, "the system identifier of its cluster is 8, and was 7"},
 		{"Err the standby of another cluster", PostgresMark{Cluster: "8", Database: 5, Transaction: 100, Standby: true}, "the system identifier of its cluster is 8, and was 7"},
 		{"Err another database", PostgresMark{Cluster: "7", Database: 6, Transaction: 100}, "its oid is 6, and was 5"},
-		{"Err an earlier state", PostgresMark{Cluster: "7", Database: 5, Transaction: 99}, "its transactions have come to 99, and had come to 100"},
+		{"Err an earlier state", PostgresMark{Cluster: "7", Database: 5, Transaction: 989_999}, "its transactions have come to 989999, and had come to 1000000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := c.mark.Difference(earlier); got != c.want {
