@@ -158,25 +158,26 @@ type Message struct {
 	ConversationID string
 	MessageID      string // empty: the source has none
 	SentAt         Time
-	ChangedAt      Time
 	Role           Role
 	Kind           Kind
-	Author         Person
-	Agent          Person // whom an assign or join row is about
-	Body           string
-	UserID         string
-	AnonymousID    string
-	Sequence       Sequence
 	Deleted        bool
-
-	// Extra holds the values of the job's extra columns, in the order of the
-	// mapping's extra names, each a JSON text; "" is absent.
-	Extra []string
 
 	// Origin tells the file or query of the row apart from others. It only
 	// matters to rows without an id: equal rows of one origin are different
 	// messages, equal rows of two origins are the same one.
 	Origin uint32
+
+	UserID      string
+	AnonymousID string
+	Author      Person
+	Body        string
+	Agent       Person // whom an assign or join row is about
+	ChangedAt   Time
+	Sequence    Sequence
+
+	// Extra holds the values of the job's extra columns, in the order of the
+	// mapping's extra names, each a JSON text; "" is absent.
+	Extra []string
 }
 
 // Conversation is what a row of the conversations set says of a conversation.

@@ -103,9 +103,8 @@ func (g *ids) event(conversation string, name Name, message string) (ID, uint64)
 		g.conversation, g.named, g.within = conversation, b, len(b)
 	}
 	named := append(append(g.named[:g.within], beforeMessage[name]...), message...)
-	key := xxhash.Sum64(named[g.within:])
 	g.named = padded(named)
-	return g.hasher.sum(g.named), key
+	return g.hasher.sum(g.named), xxhash.Sum64(named[g.within:])
 }
 
 // hasher makes UUIDs of version 5 from a root's bytes and a name. Names are so
