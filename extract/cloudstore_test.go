@@ -25,8 +25,8 @@ import (
 // a cloud's language as reading needs.
 type cloudStore struct {
 	objects map[string][]byte
-	written atomic.Int64 // how often the objects were written anew
-	broken  func(r *http.Request) int
+	written atomic.Int64                              // how often the objects were written anew
+	broken  atomic.Pointer[func(r *http.Request) int] // requests may outlive the reading that they are of
 }
 
 func (s *cloudStore) generation() int64 { return 1700000000000000 + s.written.Load() }
@@ -127,10 +127,11 @@ func (s *cloudStore) azure(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *cloudStore) fails(r *http.Request) int {
-	if s.broken == nil {
+	broken := *s.broken.Load()
+	if broken == nil {
 		return 0
 	}
-	return s.broken(r)
+	return broken(r)
 }
 
 // TestCloudStores: what lies in Google's and Azure's stores reads as local files
@@ -162,7 +163,7 @@ func TestCloudStores(t *testing.T) {
 				t.Setenv("AZURE_STORAGE_KEY", "a2V5")
 			}
 			read := func(pattern string, broken func(r *http.Request) int) error {
-				s.broken = broken
+				s.broken.Store(&broken)
 				cfg := testConfig(local, scheme+"://exports/"+pattern+parameters)
 				cfg.policy = patient
 				got, err := readBucket(cfg)
