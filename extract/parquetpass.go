@@ -32,7 +32,7 @@ func (p *Parquet) Pass(pass Pass) *ParquetPass {
 // Transcripts returns a reader of the transcripts after a position; the empty
 // one is the start. The reader has to be closed.
 func (p *ParquetPass) Transcripts(ctx context.Context, from Position) (*Reader, error) {
-	r := &Reader{source: p.Parquet, pass: p, used: &atomic.Int64{}, spill: &spillFile{parent: p.cfg.Tmp}, unused: make(chan []Message, 2)}
+	r := &Reader{source: p.Parquet, pass: p, used: &atomic.Int64{}, spill: &spillFile{parent: p.cfg.Tmp}, spare: newSpareMessages()}
 	if from != "" {
 		after, err := parsePosition(from)
 		if err != nil {

@@ -19,23 +19,19 @@ type PostgresReader struct {
 	after  *string   // the last id that was listed
 	listed bool      // there are no further ids than those of pending
 
-	pending []string       // ids of the list that were not yet read
-	size    int            // conversations of the next page
-	tried   int            // conversations in the page that was tried last
-	room    int            // messages of the page before, as many as the next one may have
-	unused  chan []Message // of pages that were released; nil: they are not kept
+	pending []string // ids of the list that were not yet read
+	size    int      // conversations of the next page
+	tried   int      // conversations in the page that was tried last
+	room    int      // messages of the page before, as many as the next one may have
+	spare   spareMessages
 	read    atomic.Int64
 }
-
-// unusedPages is how many pages' memory is kept for later ones: as many as may
-// be released while one is read.
-const unusedPages = 2
 
 // Transcripts returns a reader of the transcripts after a position; the empty
 // one is the start. A position in another order is a [PositionError]. The
 // reader has to be closed.
 func (p *PostgresPass) Transcripts(ctx context.Context, from Position) (*PostgresReader, error) {
-	r := &PostgresReader{pass: p, strays: from == "" && p.Shard.Has(""), size: p.cfg.Page, unused: make(chan []Message, unusedPages)}
+	r := &PostgresReader{pass: p, strays: from == "" && p.Shard.Has(""), size: p.cfg.Page, spare: newSpareMessages()}
 	if from != "" {
 		id, err := p.parse(from)
 		if err != nil {
@@ -165,7 +161,7 @@ func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, 
 	}
 	n := min(len(ids), r.size)
 	r.tried = n
-	page := r.pass.newPage(ids[:n], span, r.messages())
+	page := r.pass.newPage(ids[:n], span, r.spare.room(r.room))
 	if err := page.fill(ctx, tx); err != nil {
 		return Page{}, err
 	}
@@ -180,30 +176,8 @@ func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, 
 	}
 	messages := page.messages
 	out := page.finish()
-	out.release = func() { r.reuse(messages) }
+	out.release = func() { r.spare.keep(messages) }
 	return out, nil
-}
-
-// messages returns room for those of a page: what one was released of, unless
-// its size was another one.
-func (r *PostgresReader) messages() []Message {
-	select {
-	case room := <-r.unused:
-		if cap(room) >= r.room && cap(room) <= 2*r.room {
-			return room
-		}
-	default:
-	}
-	return make([]Message, 0, r.room+r.room/16)
-}
-
-// reuse keeps the memory of messages for a later page, unless there is enough.
-func (r *PostgresReader) reuse(messages []Message) {
-	clear(messages) // they point to texts
-	select {
-	case r.unused <- messages[:0]:
-	default:
-	}
 }
 
 // nextIDs lists ids after the last that was listed, by an index.

@@ -31,27 +31,13 @@ type Reader struct {
 	pending []pendingPartition // the next one last
 	ahead   chan advanced      // nil: nothing is being loaded
 	current *loaded
-	next    int            // the first entry of current not yet yielded
-	unused  chan []Message // of pages that were released
+	next    int // the first entry of current not yet yielded
+	spare   spareMessages
 }
 
 type pendingPartition struct {
 	store *store
 	part  *partition
-}
-
-// Page is some whole transcripts.
-type Page struct {
-	Transcripts []Transcript
-	release     func() // nil: the memory is left to the garbage collector
-}
-
-// Release ends the use of the page's messages: their memory, but not that of
-// their texts, may become that of a later page. It need not be called.
-func (p Page) Release() {
-	if p.release != nil {
-		p.release()
-	}
 }
 
 // The size of a page, which ends with the conversation that reaches one of these.
@@ -259,7 +245,7 @@ func (p *Parquet) originName(origin uint32) string {
 // page takes the next conversations of the current partition.
 func (r *Reader) page() (page Page) {
 	end := r.pageEnd()
-	messages := r.room(end - r.next)
+	messages := r.spare.room(end - r.next)
 	for r.next < end {
 		t := Transcript{}
 		messages = r.transcript(&t, messages)
@@ -272,26 +258,8 @@ func (r *Reader) page() (page Page) {
 	if r.next == len(r.current.entries) {
 		r.current = nil
 	}
-	page.release = func() {
-		select {
-		case r.unused <- messages:
-		default:
-		}
-	}
+	page.release = func() { r.spare.keep(messages) }
 	return page
-}
-
-// room returns room for n messages, that of a page that was released if it is
-// large enough.
-func (r *Reader) room(n int) []Message {
-	select {
-	case messages := <-r.unused:
-		if cap(messages) >= n {
-			return messages[:0]
-		}
-	default:
-	}
-	return make([]Message, 0, n)
 }
 
 // pageEnd is the entry at which the next page ends, between conversations.

@@ -46,10 +46,11 @@ func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, re
 		for i := p.from; i < p.to; i++ {
 			e, outcome := c.events[i], d.Outcomes[i]
 			switch {
-			case outcome.Accepted && noLedger:
-				accepted++
 			case outcome.Accepted:
 				accepted++
+				if noLedger {
+					continue
+				}
 				entries = appendEntry(entries, e.Key, e.Hash())
 				if e.Name == transform.Started {
 					entry.start = p.start

@@ -176,7 +176,7 @@ func (e *Execution) newRun(ctx context.Context, job *JobState) (*Run, error) {
 		return nil, errNoParts
 	}
 	var err error
-	if !e.Full {
+	if e.Spec.Source.Parquet != nil && !e.Full {
 		if e.known, err = job.known(ctx, e.Shard); err != nil {
 			return nil, err
 		}
