@@ -218,18 +218,7 @@ func TestPostgresOwnServer(t *testing.T) {
 	}
 	server.Start(t)
 	p.policy = patient
-	all := first.Transcripts
-	for {
-		page, err := r.Next(context.Background())
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, page.Transcripts...)
-	}
-	checkMany(t, all, conversations)
+	checkMany(t, append(first.Transcripts, pgRest(t, r, nil)...), conversations)
 	if !strings.Contains(logged.String(), "tried again") {
 		t.Errorf("the log is %q", logged.String())
 	}
@@ -282,19 +271,8 @@ func TestPostgresTimeoutHalves(t *testing.T) {
 	reading, end := context.WithCancel(context.Background())
 	defer end()
 	go func() { cancelled <- cancelWaiting(reading, dsn, func() { lock.Rollback(context.Background()) }) }()
-	var all []Transcript
 	sizes := map[int]bool{}
-	for {
-		page, err := r.Next(context.Background())
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		sizes[len(page.Transcripts)] = true
-		all = append(all, page.Transcripts...)
-	}
+	all := pgRest(t, r, func(page []Transcript) { sizes[len(page)] = true })
 	end()
 	if err := <-cancelled; err != nil {
 		t.Fatal(err)
@@ -427,18 +405,11 @@ func TestPostgresUpdatedWhileReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	var all []Transcript
-	for n := 0; ; n++ {
-		page, err := r.Next(context.Background())
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, page.Transcripts...)
+	n := 0
+	all := pgRest(t, r, func([]Transcript) {
 		pgExec(t, dsn, fmt.Sprintf(`UPDATE messages SET changed_at = now(), body = body || '%d'`, n), `INSERT INTO messages SELECT conversation_id, -1, '2025-06-02' FROM messages LIMIT 1`)
-	}
+		n++
+	})
 	checkMany(t, all, conversations)
 }
 
@@ -459,20 +430,12 @@ func TestPostgresSchemaStays(t *testing.T) {
 		`CREATE TABLE other AS SELECT 'y' AS body, * FROM (SELECT author_id, role, changed_at, sent_at, message_id, conversation_id FROM messages) AS m`,
 		`BEGIN; ALTER TABLE messages RENAME TO old; ALTER TABLE other RENAME TO messages; COMMIT`, // its columns in another order
 	}
-	var all []Transcript
-	for n := 0; ; n++ {
-		page, err := r.Next(t.Context())
-		if err == io.EOF {
-			break
+	all := pgRest(t, r, func([]Transcript) {
+		if len(changes) > 0 {
+			pgExec(t, dsn, changes[0])
+			changes = changes[1:]
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, page.Transcripts...)
-		if n < len(changes) {
-			pgExec(t, dsn, changes[n])
-		}
-	}
+	})
 	checkMany(t, all, conversations)
 	if last := all[len(all)-1].Messages[0]; last.Body != "y" || last.Author.ID != "7" {
 		t.Errorf("got %+v", last)

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -117,21 +116,13 @@ func TestPostgresStandby(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		var all []Transcript
-		for n := 0; ; n++ {
-			page, err := r.Next(t.Context())
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, page.Transcripts...)
-			if n == 1 {
+		pages := 0
+		all := pgRest(t, r, func([]Transcript) {
+			if pages++; pages == 2 {
 				primary.Stop(t)
 				standby.Promote(t)
 			}
-		}
+		})
 		checkMany(t, all, conversations)
 		if bound, err := p.Bound(t.Context()); err != nil || bound.Standby {
 			t.Errorf("bound %+v, %v", bound, err)

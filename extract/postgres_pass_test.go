@@ -357,20 +357,11 @@ func TestPostgresPageBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		var all []Transcript
-		for {
-			page, err := r.Next(context.Background())
-			if err == io.EOF {
-				break
+		all := pgRest(t, r, func(page []Transcript) {
+			if len(page) > 10 {
+				t.Errorf("a page has %d conversations", len(page))
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page.Transcripts) > 10 {
-				t.Errorf("a page has %d conversations", len(page.Transcripts))
-			}
-			all = append(all, page.Transcripts...)
-		}
+		})
 		checkMany(t, all, conversations)
 		if r.Progress() != 10*conversations {
 			t.Errorf("progress is %d", r.Progress())

@@ -61,13 +61,19 @@ func pgTryOpen(t testing.TB, cfg PostgresConfig) (*Postgres, error) {
 func pgTable(name string) []Set { return []Set{{Table: name}} }
 
 // pgPages reads a pass from a position.
-func pgPages(t failer, p *PostgresPass, from Position) (all []Transcript) {
+func pgPages(t failer, p *PostgresPass, from Position) []Transcript {
 	t.Helper()
 	r, err := p.Transcripts(context.Background(), from)
 	if err != nil {
 		t.Fatalf("start reading: %v", err)
 	}
 	defer r.Close()
+	return pgRest(t, r, nil)
+}
+
+// pgRest reads a reader to its end, and looks at each page if it is asked to.
+func pgRest(t failer, r *PostgresReader, look func(page []Transcript)) (all []Transcript) {
+	t.Helper()
 	for {
 		page, err := r.Next(context.Background())
 		if err == io.EOF {
@@ -77,6 +83,9 @@ func pgPages(t failer, p *PostgresPass, from Position) (all []Transcript) {
 			t.Fatalf("read: %v", err)
 		}
 		all = append(all, page.Transcripts...)
+		if look != nil {
+			look(page.Transcripts)
+		}
 	}
 }
 

@@ -90,16 +90,7 @@ func failover(r *rig) {
 		r.table().exec(r.T, query)
 	}
 	proxies := r.databasesThroughProxies()
-	gone := make(chan struct{})
-	var once sync.Once
-	r.server.Fault(func(q segmenttest.Request) segmenttest.Answer {
-		if q.N > 3 {
-			once.Do(func() { close(gone) })
-		}
-		return segmenttest.Answer{After: 20 * time.Millisecond}
-	})
-	p := r.start("run", "job.yaml")
-	<-gone
+	p := r.startSending(3)
 	primary.Stop(r.T)
 	standby.Promote(r.T)
 	r.lookAt(standby.DSN())

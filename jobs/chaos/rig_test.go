@@ -229,6 +229,28 @@ func (r *rig) startWith(env map[string]string, args ...string) *process {
 	return p
 }
 
+// startSending starts a run, and returns when it has sent more than n requests.
+// Each is answered after a while, so that the run is far from its end then.
+func (r *rig) startSending(n int) *process {
+	r.Helper()
+	sent := make(chan struct{})
+	enough := sync.OnceFunc(func() { close(sent) })
+	r.server.Fault(func(q segmenttest.Request) segmenttest.Answer {
+		if q.N > n {
+			enough()
+		}
+		return segmenttest.Answer{After: 20 * time.Millisecond}
+	})
+	p := r.start("run", "job.yaml")
+	select {
+	case <-sent:
+	case <-time.After(time.Minute):
+		_ = p.Process.Kill()
+		r.Fatalf("seed %d: exit %d, and not %d requests\n%s", r.seed, p.exit(), n, p.output.String())
+	}
+	return p
+}
+
 // killed is the exit code of a process that a signal ended.
 const killed = -1
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 	"github.com/chatbackfill/chatbackfill/jobs"
-	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
 
 // zombie: a run is suspended for longer than its lease lasts; another takes over
@@ -96,16 +95,7 @@ func storeAway(r *rig) {
 	server := postgrestest.Start(r.T)
 	r.env["CHAOS_STATE"] = withPassword(r.T, server.DSN())
 	r.store.db = connect(r.T, server.DSN())
-	crash := make(chan struct{})
-	var once sync.Once
-	r.server.Fault(func(q segmenttest.Request) segmenttest.Answer {
-		if q.N > 6 {
-			once.Do(func() { close(crash) })
-		}
-		return segmenttest.Answer{After: 20 * time.Millisecond}
-	})
-	p := r.start("run", "job.yaml")
-	<-crash
+	p := r.startSending(6)
 	server.Stop(r.T)
 	// It is away until the run says that it cannot write.
 	time.Sleep(time.Second)
