@@ -323,15 +323,21 @@ func (page *pgPage) group() {
 		}
 		at = end
 	}
-	places := page.owners
-	for i, owner := range places {
-		places[i] = next[owner]
+	from := make([]int32, len(page.owners)) // where the message of a place is
+	for i, owner := range page.owners {
+		from[next[owner]] = int32(i)
 		next[owner]++
 	}
-	for i := range places {
-		for at := places[i]; at != int32(i); at = places[i] {
-			page.messages[i], page.messages[at] = page.messages[at], page.messages[i]
-			places[i], places[at] = places[at], at
+	for first := range from {
+		if from[first] == int32(first) {
+			continue
 		}
+		moved := page.messages[first]
+		at := first
+		for from[at] != int32(first) {
+			page.messages[at] = page.messages[from[at]]
+			at, from[at] = int(from[at]), int32(at)
+		}
+		page.messages[at], from[at] = moved, int32(at)
 	}
 }

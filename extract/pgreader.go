@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -19,10 +20,10 @@ type PostgresReader struct {
 	after  *string   // the last id that was listed
 	listed bool      // there are no further ids than those of pending
 
-	pending []string // ids of the list that were not yet read
-	size    int      // conversations of the next page
-	tried   int      // conversations in the page that was tried last
-	room    int      // messages of the page before, as many as the next one may have
+	pending []string  // ids of the list that are in no page yet
+	pages   []*pgRead // that are read, in their order
+	size    int       // conversations of the next page
+	room    int       // messages of the page before, as many as the next one may have
 	spare   spareMessages
 	read    atomic.Int64
 }
@@ -51,8 +52,10 @@ func (p *PostgresPass) Transcripts(ctx context.Context, from Position) (*Postgre
 // Progress is the number of rows of messages read so far.
 func (r *PostgresReader) Progress() int64 { return r.read.Load() }
 
-// Close removes temporary files. It must not be called during Next.
+// Close ends what is still read, and removes temporary files. It must not be
+// called during Next.
 func (r *PostgresReader) Close() error {
+	r.drop()
 	r.pending, r.listed, r.strays = nil, true, false
 	if r.list == nil {
 		return nil
@@ -74,13 +77,13 @@ func (r *PostgresReader) Next(ctx context.Context) (Page, error) {
 		}
 	}
 	for {
-		if err := r.upcoming(ctx); err != nil {
+		if err := r.ahead(ctx); err != nil {
 			return Page{}, fmt.Errorf("list the conversations: %w", err)
 		}
-		if r.listed && len(r.pending) == 0 {
+		if len(r.pages) == 0 {
 			return Page{}, io.EOF
 		}
-		page, err := r.page(ctx)
+		page, err := r.first(ctx)
 		if err != nil {
 			return Page{}, fmt.Errorf("read a page of conversations: %w", err)
 		}
@@ -88,6 +91,91 @@ func (r *PostgresReader) Next(ctx context.Context) (Page, error) {
 			return page, nil
 		}
 	}
+}
+
+// ahead starts to read the next pages, until there are enough.
+func (r *PostgresReader) ahead(ctx context.Context) error {
+	for len(r.pages) < pagesAtOnce {
+		if n := len(r.pages); n > 0 && !r.follow(ctx, r.pages[n-1]) {
+			break
+		}
+		if err := r.upcoming(ctx); err != nil {
+			return err
+		}
+		if r.listed && len(r.pending) == 0 {
+			break
+		}
+		r.pages = append(r.pages, r.start(ctx))
+	}
+	return ctx.Err()
+}
+
+// follow waits until it is known which ids the page that was started last has,
+// so that the next one can follow it; false if that cannot be known.
+func (r *PostgresReader) follow(ctx context.Context, last *pgRead) bool {
+	select {
+	case <-last.listed:
+	case <-ctx.Done():
+		return false
+	}
+	if n := len(last.ids); last.known && last.index {
+		if r.listed = n < last.limit; n > 0 {
+			r.after = &last.ids[n-1]
+		}
+	}
+	return last.known
+}
+
+// first waits for the first page that is read. If it has to be read anew there
+// is nothing in it.
+func (r *PostgresReader) first(ctx context.Context) (Page, error) {
+	read := r.pages[0]
+	select {
+	case <-read.ended:
+	case <-ctx.Done():
+		return Page{}, context.Cause(ctx)
+	}
+	if read.err != nil {
+		r.rewind()
+		switch {
+		case errors.Is(read.err, errPageTooLarge):
+			r.size = max(1, read.tried()/2)
+		case !errors.Is(read.err, errPageMoved):
+			return Page{}, read.err
+		}
+		return Page{}, nil
+	}
+	r.pages = r.pages[1:]
+	r.room = len(read.page.messages)
+	r.read.Add(read.page.read)
+	if read.page.bytes < r.pass.cfg.PageBytes/2 {
+		r.size = min(2*r.size, r.pass.cfg.Page)
+	}
+	return read.out, nil
+}
+
+// rewind takes back all pages that are read.
+func (r *PostgresReader) rewind() {
+	if first := r.pages[0]; first.index {
+		r.after, r.listed = first.after, false
+	}
+	for _, read := range slices.Backward(r.pages) {
+		if !read.index {
+			r.pending = slices.Concat(read.ids, r.pending)
+		}
+	}
+	r.drop()
+}
+
+// drop ends what is read.
+func (r *PostgresReader) drop() {
+	for _, read := range r.pages {
+		read.cancel()
+	}
+	for _, read := range r.pages {
+		<-read.ended
+	}
+	r.pages = nil
 }
 
 // upcoming takes the ids of the next page from the list, which it makes first.
@@ -114,26 +202,6 @@ func (r *PostgresReader) upcoming(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// page reads the next conversations whole.
-func (r *PostgresReader) page(ctx context.Context) (out Page, err error) {
-	err = r.pass.retry(ctx, "a page of conversations", func() error {
-		for {
-			err := r.pass.inPage(ctx, func(tx *pgTransaction) (err error) {
-				out, err = r.attempt(ctx, tx)
-				return err
-			})
-			tooLarge := errors.Is(err, errPageTooLarge)
-			if tooLarge || isTimeout(err) {
-				r.size = max(1, min(r.size, r.tried)/2)
-			}
-			if !tooLarge {
-				return err
-			}
-		}
-	})
-	return out, err
-}
-
 // inPage calls f with a transaction for a page. A span of ids is always looked
 // up in the index: by statistics that are old, or know little of the order of
 // ids, Postgres may take it for a large part of the table.
@@ -145,49 +213,14 @@ func (p *PostgresPass) inPage(ctx context.Context, f func(tx *pgTransaction) err
 	return p.inTransactionWith(ctx, pageTimeout, settings, f)
 }
 
-// attempt reads a page in one transaction. What the reader knows changes only
-// when all of it was read.
-func (r *PostgresReader) attempt(ctx context.Context, tx *pgTransaction) (Page, error) {
-	ids, listed := r.pending, r.listed
-	var span *pgSpan
-	if r.list == nil && !listed {
-		var err error
-		if ids, err = r.nextIDs(ctx, tx); err != nil {
-			return Page{}, err
-		}
-		if listed = len(ids) < r.size; len(ids) > 0 {
-			span = &pgSpan{r.after, ids[len(ids)-1]}
-		}
-	}
-	n := min(len(ids), r.size)
-	r.tried = n
-	page := r.pass.newPage(ids[:n], span, r.spare.room(r.room))
-	if err := page.fill(ctx, tx); err != nil {
-		return Page{}, err
-	}
-	if span != nil {
-		r.after = &span.upto
-	}
-	r.pending, r.listed = ids[n:], listed
-	r.room = len(page.messages)
-	r.read.Add(page.read)
-	if page.bytes < r.pass.cfg.PageBytes/2 {
-		r.size = min(2*r.size, r.pass.cfg.Page)
-	}
-	messages := page.messages
-	out := page.finish()
-	out.release = func() { r.spare.keep(messages) }
-	return out, nil
-}
-
-// nextIDs lists ids after the last that was listed, by an index.
-func (r *PostgresReader) nextIDs(ctx context.Context, tx *pgTransaction) (ids []string, err error) {
-	s, err := keysetIDs(r.pass.relations(), r.after, r.size)
+// nextIDs lists n ids after one, if there is one, by an index.
+func (p *PostgresPass) nextIDs(ctx context.Context, tx *pgTransaction, after *string, n int) (ids []string, err error) {
+	s, err := keysetIDs(p.relations(), after, n)
 	if err != nil {
 		return nil, err
 	}
 	err = tx.rows(ctx, s, nil, anyFields, func(values [][]byte) error {
-		id := r.pass.messages[0].prefix + string(values[0])
+		id := p.messages[0].prefix + string(values[0])
 		ids = append(ids, id)
 		return nil
 	})
