@@ -48,7 +48,8 @@ type pgTransaction struct {
 	again func() // waits anew, as long as for a statement
 }
 
-// inTransaction calls f with a transaction of its own. Settings are the
+// inTransaction calls f with a transaction of its own. What f has read counts only
+// if there is no error then. Settings are the
 // transaction's, not the connection's, which a pooler may give to others.
 func (p *Postgres) inTransaction(ctx context.Context, timeout time.Duration, f func(tx *pgTransaction) error) error {
 	return p.inTransactionWith(ctx, timeout, "", f)
@@ -75,7 +76,10 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 		silence.Stop()
 		limit = math.MaxInt64
 	}
-	err = f(&pgTransaction{tx, func() { silence.Reset(limit) }})
+	reading := &pgTransaction{tx, func() { silence.Reset(limit) }}
+	if err = f(reading); err == nil {
+		err = reading.checkSnapshot(ctx)
+	}
 	// There is nothing to commit. A connection on which this fails is closed.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

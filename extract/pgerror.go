@@ -67,7 +67,7 @@ func transient(err error) bool {
 		return false
 	}
 	var network net.Error
-	return errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
+	return errors.Is(err, errRewritten) || errors.As(err, &network) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 

@@ -20,7 +20,7 @@ type pgIDList struct {
 // listBlock is how many bytes of ids are kept in memory.
 const listBlock = 256 << 10
 
-// make lists the ids that a pass looks at. It may be called again if it failed.
+// make lists the ids that a pass looks at. It may be called again.
 func (l *pgIDList) make(ctx context.Context, tx *pgTransaction, p *PostgresPass, after *string) error {
 	l.extents, l.tail, l.n = nil, nil, 0
 	from := ""
@@ -31,7 +31,6 @@ func (l *pgIDList) make(ctx context.Context, tx *pgTransaction, p *PostgresPass,
 	if isSchema(err) {
 		err = &SchemaChanged{Set: "conversation_id", Err: err}
 	}
-	l.made = err == nil
 	return err
 }
 

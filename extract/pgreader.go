@@ -188,7 +188,7 @@ func (r *PostgresReader) upcoming(ctx context.Context) error {
 		err := p.retry(ctx, "the list of conversations", func() error {
 			return p.inTransaction(ctx, listTimeout, func(tx *pgTransaction) error { return r.list.make(ctx, tx, p, r.after) })
 		})
-		if err != nil {
+		if r.list.made = err == nil; !r.list.made {
 			return err
 		}
 	}

@@ -1,0 +1,33 @@
+package extract
+
+import (
+	"context"
+	"errors"
+)
+
+// errRewritten is for a transaction that saw too little. TRUNCATE, ALTER TABLE
+// where it writes a table anew, and a table that is put in another's place keep
+// readers out while they work; those who began to wait before they were done see
+// no rows after it, and no error: Postgres keeps these rows from snapshots that
+// are older (https://www.postgresql.org/docs/current/mvcc-caveats.html).
+var errRewritten = errors.New("a table was replaced or written anew while it was read")
+
+// rewrittenSQL counts what the transaction has read of and that is, by now,
+// stored elsewhere than its snapshot says, or not yet known to it. What is
+// locked stays where it is from here on.
+const rewrittenSQL = `SELECT count(*)::text FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+	WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND (c.oid IS NULL OR
+		c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid))`
+
+// checkSnapshot returns errRewritten if the transaction cannot see the rows of
+// all that it has read. One in which a statement has failed does not tell.
+func (tx *pgTransaction) checkSnapshot(ctx context.Context) error {
+	if tx.Conn().PgConn().TxStatus() != 'T' {
+		return nil
+	}
+	moved, err := tx.oneText(ctx, &pgStatement{sql: rewrittenSQL})
+	if err == nil && moved != "0" {
+		err = errRewritten
+	}
+	return err
+}
