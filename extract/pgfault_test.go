@@ -147,6 +147,27 @@ func TestPostgresConnectionsCut(t *testing.T) {
 	})
 }
 
+// TestPostgresStatementCut: rows that are missing at the end are an error.
+func TestPostgresStatementCut(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgMany(t, dsn, 1)
+	proxy := newCuttingProxy(t, hostOf(t, dsn), 1<<40)
+	p := pgOpen(t, PostgresConfig{DSN: proxy.through(t, dsn), Messages: pgTable("messages")})
+	p.pool.Reset()
+	proxy.bytes.Store(20_000)
+	_ = p.inTransaction(t.Context(), pageTimeout, func(tx *pgTransaction) error {
+		rows := 0
+		err := tx.rows(t.Context(), &pgStatement{sql: `SELECT repeat('x', 1000) FROM generate_series(1, 1000)`}, nil, anyFields, func([][]byte) error {
+			rows++
+			return nil
+		})
+		if err == nil {
+			t.Errorf("%d of 1000 rows, and no error", rows)
+		}
+		return err
+	})
+}
+
 // TestPostgresFallsSilent has a connection on which nothing arrives any more and
 // that nobody closes: that passes for one that is cut.
 func TestPostgresFallsSilent(t *testing.T) {

@@ -26,7 +26,12 @@ var guards = []guard{
 	{
 		name: "an error after the last row counts", file: "extract/pgconnect.go",
 		without: []string{"\t_, err = result.Close()\n\treturn err\n", "\tresult.Close()\n\treturn nil\n"},
-		folder:  "extract", test: "TestPostgresConnectionsCut",
+		folder:  "extract", test: "TestPostgresStatementCut",
+	},
+	{
+		name: "a snapshot sees the rows of what was read", file: "extract/pgconnect.go",
+		without: []string{"\t\terr = reading.checkSnapshot(ctx)\n", "\t\terr = nil\n"},
+		folder:  "extract", test: "TestPostgresRewritten",
 	},
 	{
 		name: "a checkpoint names its epoch", file: "jobs/checkpoint.go",
