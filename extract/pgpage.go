@@ -279,7 +279,8 @@ func (page *pgPage) drop() {
 	for i := range t.Rejects {
 		page.refused += t.Rejects[i].messageRows()
 	}
-	page.messages, page.owners, page.counts[1] = nil, nil, 0
+	page.messages, page.owners = nil, nil
+	clear(page.counts)
 	t.Conversations, t.Rejects = nil, nil
 }
 

@@ -13,11 +13,14 @@ import (
 var errRewritten = errors.New("a table was replaced or written anew while it was read")
 
 // rewrittenSQL counts what the transaction has read of and that is, by now,
-// stored elsewhere than its snapshot says, or not yet known to it. What is
-// locked stays where it is from here on.
-const rewrittenSQL = `SELECT count(*)::text FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-	WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND (c.oid IS NULL OR
-		c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid))`
+// stored elsewhere or called otherwise than its snapshot says, or not yet known to
+// it. What is locked stays as it is from here on.
+const rewrittenSQL = `SELECT count(*)::text FROM pg_catalog.pg_locks AS l
+	LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+	WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND (c.oid IS NULL
+		OR c.relfilenode <> 0 AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)
+		OR c.relkind IN ('r', 'p', 'm', 'v', 'f') AND c.oid::pg_catalog.regclass::text NOT IN (pg_catalog.quote_ident(c.relname),
+			pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)))`
 
 // checkSnapshot returns errRewritten if the transaction cannot see the rows of
 // all that it has read. One in which a statement has failed does not tell.

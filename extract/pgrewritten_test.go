@@ -16,6 +16,7 @@ func TestPostgresRewritten(t *testing.T) {
 	const conversations = 20
 	for name, set := range map[string]Set{"an index": {Table: "messages"}, "a list": {Query: "SELECT * FROM messages"}} {
 		for _, change := range []string{
+			`INSERT INTO spare TABLE messages; ALTER TABLE messages RENAME TO old; ALTER TABLE spare RENAME TO messages`,
 			`CREATE TABLE kept AS TABLE messages; TRUNCATE messages; INSERT INTO messages TABLE kept`,
 			`ALTER TABLE messages ADD COLUMN noise float DEFAULT random()`,
 			`CREATE TABLE new AS TABLE messages; CREATE INDEX ON new (conversation_id); ALTER TABLE messages RENAME TO old; ALTER TABLE new RENAME TO messages`,
@@ -24,6 +25,7 @@ func TestPostgresRewritten(t *testing.T) {
 				t.Run(fmt.Sprint(name, ", ", change[:8], ", pages read: ", 2*read), func(t *testing.T) {
 					dsn := postgrestest.New(t)
 					pgMany(t, dsn, conversations)
+					pgExec(t, dsn, `CREATE TABLE spare (LIKE messages INCLUDING INDEXES)`)
 					p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 4, AllowSlow: true})
 					r, err := pgFull(p).Transcripts(t.Context(), "")
 					if err != nil {
