@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/google/go-cmp/cmp"
 	"github.com/xitongsys/parquet-go/writer"
 )
@@ -30,6 +31,7 @@ type arrivedRow struct {
 type arrivals struct {
 	*testing.T
 	dir  string
+	file string // of the rows
 	rows []arrivedRow
 	more string // further lines of the job file
 }
@@ -38,14 +40,16 @@ const arrivalsJob = `
 name: arrivals
 source:
   parquet:
-    messages: {files: [rows.parquet], fields: {user_id: author_id}}
+    messages: {files: ['*.parquet'], fields: {user_id: author_id}}
 conversation:
   wait_for_agent: 1h
   # MORE
 destination: {file: {path: events.ndjson}}
 `
 
-func newArrivals(t *testing.T) *arrivals { return &arrivals{T: t, dir: t.TempDir()} }
+func newArrivals(t *testing.T) *arrivals {
+	return &arrivals{T: t, dir: t.TempDir(), file: "rows.parquet"}
+}
 
 // noon is when everything begins.
 var noon = time.Date(2024, 5, 13, 12, 0, 0, 0, time.UTC)
@@ -59,7 +63,7 @@ func (a *arrivals) arrive(minute int, id, role, kind, author string) {
 // run exports the rows as of so many minutes after noon and runs the job.
 func (a *arrivals) run(minute int, change func(*Execution)) Summary {
 	a.Helper()
-	path := filepath.Join(a.dir, "rows.parquet")
+	path := filepath.Join(a.dir, a.file)
 	f, err := os.Create(path)
 	if err != nil {
 		a.Fatal(err)
@@ -208,6 +212,58 @@ func TestInfersEndsOverRuns(t *testing.T) {
 	a.run(200, nil)
 	a.want("Started m1 0s bob", "Sent m1 0s bob", "Received m2 5m0s bob", "Ended m2 5m0s bob inferred",
 		"Sent m3 50m0s bob", "Ended m3 50m0s bob inferred")
+}
+
+// later is another file of the export, of a chat that others have nothing to do
+// with, but that shows that time has passed.
+func (a *arrivals) later(minute int) {
+	a.file = "later.parquet"
+	a.rows = []arrivedRow{{"z", "m9", noon.Add(time.Duration(minute) * time.Minute).UnixMilli(), "customer", "message", "zoe", nil}}
+}
+
+// ends counts the ends that were written.
+func (a *arrivals) ends() int {
+	a.Helper()
+	written, err := os.ReadFile(filepath.Join(a.dir, "events.ndjson"))
+	if err != nil {
+		a.Fatal(err)
+	}
+	return strings.Count(string(written), "Live Chat Conversation Ended")
+}
+
+// TestResumedPassNotes: what a resumed pass notes is known to the next pass, even
+// if that is one of the same run.
+func TestResumedPassNotes(t *testing.T) {
+	a := newArrivals(t)
+	a.more = "end_after_idle: 30m"
+	for _, chat := range []string{"c", "d", "e"} {
+		a.rows = append(a.rows, arrivedRow{chat, "m1", noon.UnixMilli(), "customer", "message", "anna", nil})
+	}
+	a.run(10, func(e *Execution) { e.Limit = 1 })
+	a.later(200)
+	a.run(200, nil)
+	if n := a.ends(); n != 3 {
+		t.Errorf("%d of 3 chats have ended", n)
+	}
+}
+
+// TestRangeKeepsNotes: a run for a range of time that does not send what a chat
+// waits for leaves it waiting.
+func TestRangeKeepsNotes(t *testing.T) {
+	a := newArrivals(t)
+	a.more = "end_after_idle: 30m"
+	a.arrive(0, "m1", "customer", "message", "anna")
+	a.arrive(5, "m2", "agent", "message", "bob")
+	a.run(10, nil)
+	a.later(200)
+	s := a.run(200, func(e *Execution) { e.Select = &Selection{Until: extract.TimeOf(noon.Add(time.Minute))} })
+	if s.Due != 1 {
+		t.Errorf("%d conversations wait", s.Due)
+	}
+	a.run(200, nil)
+	if n := a.ends(); n != 1 {
+		t.Errorf("%d ends", n)
+	}
 }
 
 // TestSuppressedStaysUnsent: of a customer who is put on the list between two

@@ -83,6 +83,38 @@ func TestPipelineAgainstAModel(t *testing.T) {
 	})
 }
 
+// TestPipelineUnrecorded: a chunk that could not be recorded is not passed over
+// by one that is recorded after it.
+func TestPipelineUnrecorded(t *testing.T) {
+	job := testJob(t, openTestSQLite(t), "job")
+	_, lease := acquire(t, job)
+	g := &gate{waiting: make(map[uint64]chan error), arrived: make(chan uint64, 2)}
+	p := newPipeline(g, lease, "run", Checkpoint{Pass: 1, Tally: newCounts()}, 2)
+	recorded := make(chan bool, 2)
+	p.told = func(_ *chunk, _ load.Delivery, whole bool) { recorded <- whole }
+	for i := range 2 {
+		if err := p.submit(t.Context(), testChunk(i, true)); err != nil {
+			t.Fatal(err)
+		}
+		<-g.arrived
+	}
+	for i, statement := range []string{`CREATE TRIGGER refuses BEFORE INSERT ON ledger BEGIN SELECT RAISE(ABORT, 'refused'); END`, `DROP TRIGGER refuses`} {
+		if _, err := job.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		g.waiting[uint64(i)] <- nil
+		if whole := <-recorded; whole != (i == 1) {
+			t.Errorf("chunk %d is recorded: %t", i, whole)
+		}
+	}
+	if p.wait() == nil {
+		t.Error("no error")
+	}
+	if at, err := job.Checkpoint(t.Context(), ""); err != nil || at.Position != "" || at.Tally.RowCount() != 0 {
+		t.Errorf("the checkpoint is %+v, %v", at, err)
+	}
+}
+
 func indices(n int) []int {
 	all := make([]int, n)
 	for i := range all {

@@ -295,7 +295,9 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	p.add(&built, fresh)
 	p.note(t, &built)
 	p.built += min(1, len(t.ConversationID))
-	p.last = &t.ConversationID
+	if t.ConversationID != "" || p.from == "" && p.last == nil {
+		p.last = &t.ConversationID // rows of no conversation have a position at the start only
+	}
 	return nil
 }
 
@@ -350,10 +352,10 @@ func (p *pass) add(c *transform.Conversation, events []*transform.Event) {
 func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
 	p.chunk.rejects = append(p.chunk.rejects, c.Rejects...)
 	p.chunk.tally.reject(c, p.settled)
-	if _, noted := p.due[c.ID]; c.Due != 0 || noted {
+	if _, noted := p.due[c.ID]; c.Due != 0 || noted && p.Select.wholly() {
 		p.chunk.due[c.ID] = c.Due
 	}
-	if p.rejected[c.ID] && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
+	if p.rejected[c.ID] && p.Select.wholly() && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
 		p.chunk.clean = append(p.chunk.clean, c.ID)
 	}
 }

@@ -241,6 +241,10 @@ func (p *pipeline) commit(ctx context.Context, group []sent) error {
 		record.advance = &moved
 	}
 	if err := p.lease.Commit(context.WithoutCancel(ctx), p.runID, record); err != nil {
+		// Chunks after these may be recorded yet: the position stays before them.
+		for _, s := range group {
+			delete(p.early, s.seq)
+		}
 		return err
 	}
 	for range chunks {

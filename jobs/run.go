@@ -125,10 +125,12 @@ func (r *Run) passes(ctx context.Context) error {
 			r.summary.More = err == nil
 			return err
 		}
-		// What it delivered is not for the next pass to deliver.
-		r.ledgerEmpty = r.NoLedger
+		// The next pass has to know what it delivered, noted and rejected.
+		if err := r.recall(ctx); err != nil {
+			return err
+		}
 	}
-	if r.NoLedger && at.Pass > 0 {
+	if r.NoLedger && (at.Pass > 0 || at.Done) { // done in another division, if not in this one
 		return r.onlyOnce()
 	}
 	if at.Pass > 0 && !r.isNew(at) {

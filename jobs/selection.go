@@ -50,6 +50,9 @@ func (s *Selection) covers(at extract.Time) bool {
 	return s == nil || at >= s.From && (s.Until == 0 || at < s.Until)
 }
 
+// wholly reports whether all events of the selected conversations are selected.
+func (s *Selection) wholly() bool { return s == nil || s.From == 0 && s.Until == 0 }
+
 // Resend says which delivered events are sent again on purpose.
 type Resend string
 

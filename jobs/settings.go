@@ -208,11 +208,10 @@ func (l *Lease) Accept(ctx context.Context, spec *Spec) error {
 	if err != nil {
 		return err
 	}
-	if err := l.job.setSettings(ctx, spec); err != nil {
-		return err
+	if slices.ContainsFunc(changes, func(c SettingChange) bool { return c.Class != SettingsKey }) {
+		if err := l.ResetPosition(ctx); err != nil {
+			return err
+		}
 	}
-	if !slices.ContainsFunc(changes, func(c SettingChange) bool { return c.Class != SettingsKey }) {
-		return nil
-	}
-	return l.ResetPosition(ctx)
+	return l.job.setSettings(ctx, spec) // last: until then they are not accepted
 }

@@ -78,6 +78,22 @@ func TestShardsTogetherAreAll(t *testing.T) {
 	}
 }
 
+// TestShardsWithoutLedger: nobody knows what another division has delivered.
+func TestShardsWithoutLedger(t *testing.T) {
+	d := newDelivery(t)
+	d.extra = "ledger: off\nstate: " + postgrestest.New(t)
+	if _, err := Execute(t.Context(), d.shard(0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	sent := d.server.Events()
+	if _, err := Execute(t.Context(), d.shard(0, 2)); ExitCode(err) != ExitUsage {
+		t.Errorf("a shard of another division: %v", err)
+	}
+	if n := d.server.Events(); n != sent {
+		t.Errorf("%d events were sent again", n-sent)
+	}
+}
+
 func TestShardsErr(t *testing.T) {
 	d := newDelivery(t)
 	e := d.shard(1, 2)
