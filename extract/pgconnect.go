@@ -49,8 +49,8 @@ type pgTransaction struct {
 }
 
 // inTransaction calls f with a transaction of its own. What f has read counts only
-// if there is no error then. Settings are the
-// transaction's, not the connection's, which a pooler may give to others.
+// if there is no error then. Settings are the transaction's, not the connection's,
+// which a pooler may give to others.
 func (p *Postgres) inTransaction(ctx context.Context, timeout time.Duration, f func(tx *pgTransaction) error) error {
 	return p.inTransactionWith(ctx, timeout, "", f)
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// errPageTooLarge stops a page that holds more than PageBytes.
+// errPageTooLarge stops a page that has to be read in smaller ones: it holds more
+// than PageBytes, or takes too long.
 var errPageTooLarge = errors.New("the page is too large")
 
 // pgPage collects the rows of some conversations. They come in any order.

@@ -171,14 +171,12 @@ func (d *deriving) properties(f *draft) []Property {
 
 var literalTrue = []byte("true")
 
-// encode sets the event's JSON. A body that makes the event too large
-// is cut; encode reports false if that is not enough.
+// encode sets the event's JSON. A body that makes the event too large is cut;
+// encode reports false if that is not enough.
 func (d *deriving) encode(e *Event) bool {
 	fits := len(e.Body) <= MaxEventBytes && d.arena.write(&d.writer, e)
 	if !fits && e.Body != "" {
 		fits = d.encodeCut(e)
-	}
-	if fits {
 	}
 	return fits
 }
