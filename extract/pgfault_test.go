@@ -221,11 +221,7 @@ func TestPostgresOwnServer(t *testing.T) {
 	var logged bytes.Buffer
 	p := pgOpen(t, PostgresConfig{DSN: server.DSN(), Messages: pgTable("messages"), Page: 50, Log: slog.New(slog.NewTextHandler(&logged, nil))})
 	p.policy.budget = 1
-	r, err := pgFull(p).Transcripts(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := pgReader(t, pgFull(p), "")
 	first, err := r.Next(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -262,11 +258,7 @@ func TestPostgresStops(t *testing.T) {
 	dsn := postgrestest.New(t)
 	pgMany(t, dsn, 10)
 	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages")})
-	r, err := pgFull(p).Transcripts(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := pgReader(t, pgFull(p), "")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) {
@@ -348,11 +340,7 @@ func TestPostgresSchemaChanges(t *testing.T) {
 			pgExec(t, dsn, `DROP TABLE IF EXISTS messages`)
 			pgMany(t, dsn, 10)
 			p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 2})
-			r, err := pgFull(p).Transcripts(context.Background(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
+			r := pgReader(t, pgFull(p), "")
 			if _, err := r.Next(context.Background()); err != nil {
 				t.Fatal(err)
 			}
@@ -390,16 +378,12 @@ func TestPostgresAttributesChange(t *testing.T) {
 			pgExec(t, dsn, `DROP TABLE IF EXISTS chats`, `DROP TYPE IF EXISTS part, person`,
 				`CREATE TYPE person AS (id int, name text)`, `CREATE TYPE part AS (at timestamptz, who person)`, `CREATE TABLE chats (id int, history part[], lone part)`,
 				`INSERT INTO chats SELECT i, ARRAY[NULL, ('2025-01-01', (1, 'Ann')), ('2025-01-02', NULL)]::part[], ('2025-01-01', (1, 'Ann'))::part FROM generate_series(1, 12) AS i`)
-			r, err := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{c.set}, Page: 2})).Transcripts(t.Context(), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
+			r := pgReader(t, pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{c.set}, Page: 2})), "")
 			if _, err := r.Next(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			pgExec(t, dsn, c.change)
-			_, err = pgReadOn(r)
+			_, err := pgReadOn(r)
 			var changed *SchemaChanged
 			switch {
 			case c.gone == "":
@@ -419,12 +403,8 @@ func TestPostgresRowsFailOnContent(t *testing.T) {
 	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{
 		Query: `SELECT id AS conversation_id, timestamptz '2025-01-01' AS sent_at, 'agent' AS role, doc::int AS body FROM raw`,
 	}}})
-	r, err := pgFull(p).Transcripts(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err = r.Next(context.Background()); err == nil || strings.Contains(err.Error(), "CANARY") || !strings.Contains(err.Error(), "22P02") {
+	r := pgReader(t, pgFull(p), "")
+	if _, err := r.Next(context.Background()); err == nil || strings.Contains(err.Error(), "CANARY") || !strings.Contains(err.Error(), "22P02") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -434,11 +414,7 @@ func TestPostgresUpdatedWhileReading(t *testing.T) {
 	const conversations = 100
 	pgMany(t, dsn, conversations)
 	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 7})
-	r, err := pgFull(p).Transcripts(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := pgReader(t, pgFull(p), "")
 	n := 0
 	all := pgRest(t, r, func([]Transcript) {
 		pgExec(t, dsn, fmt.Sprintf(`UPDATE messages SET changed_at = now(), body = body || '%d'`, n), `INSERT INTO messages SELECT conversation_id, -1, '2025-06-02' FROM messages LIMIT 1`)
@@ -454,11 +430,7 @@ func TestPostgresSchemaStays(t *testing.T) {
 	const conversations = 20
 	pgMany(t, dsn, conversations)
 	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 2})
-	r, err := pgFull(p).Transcripts(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := pgReader(t, pgFull(p), "")
 	changes := []string{
 		`ALTER TABLE messages ADD COLUMN first text DEFAULT 'x'`, `VACUUM FULL messages`,
 		`CREATE TABLE other AS SELECT 'y' AS body, * FROM (SELECT author_id, role, changed_at, sent_at, message_id, conversation_id FROM messages) AS m`,
@@ -482,11 +454,7 @@ func TestPostgresHoldsNothing(t *testing.T) {
 	dsn := postgrestest.New(t)
 	pgMany(t, dsn, 10)
 	for _, set := range []Set{{Table: "messages"}, {Query: "TABLE messages"}} {
-		r, err := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 3})).Transcripts(t.Context(), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
+		r := pgReader(t, pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 3})), "")
 		conn, err := pgx.Connect(t.Context(), dsn)
 		if err != nil {
 			t.Fatal(err)

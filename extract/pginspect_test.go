@@ -3,7 +3,6 @@
 package extract
 
 import (
-	"context"
 	"net/url"
 	"strings"
 	"testing"
@@ -39,18 +38,12 @@ func TestPostgresValues(t *testing.T) {
 func TestPostgresSample(t *testing.T) {
 	p, _ := openSpoken(t)
 	whole := plain(pgPages(t, pgFull(p), ""))
-	read := func(r *PostgresReader, err error) (all []Transcript) {
+	read := func(r *PostgresReader, err error) []Transcript {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for {
-			page, err := r.Next(context.Background())
-			if err != nil {
-				return plain(all)
-			}
-			all = append(all, page.Transcripts...)
-		}
+		return plain(pgRest(t, r, nil))
 	}
 	if diff := cmp.Diff(whole[:2], read(pgFull(p).Sample(t.Context(), 1000))); diff != "" { // of the third the where leaves all out
 		t.Error(diff)

@@ -17,11 +17,7 @@ func TestPostgresReadsAnew(t *testing.T) {
 		for _, cause := range []error{errPageMoved, errPageTooLarge} {
 			t.Run(fmt.Sprint(name, ", ", cause), func(t *testing.T) {
 				p := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 8, AllowSlow: true}))
-				r, err := p.Transcripts(t.Context(), p.After(""))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer r.Close()
+				r := pgReader(t, p, p.After(""))
 				began := 0
 				all := pgRest(t, r, func(page []Transcript) {
 					if began += len(page); began%3 > 0 || len(r.pages) == 0 {

@@ -27,11 +27,7 @@ func TestPostgresRewritten(t *testing.T) {
 					pgMany(t, dsn, conversations)
 					pgExec(t, dsn, `CREATE TABLE spare (LIKE messages INCLUDING INDEXES)`)
 					p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 4, AllowSlow: true})
-					r, err := pgFull(p).Transcripts(t.Context(), "")
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer r.Close()
+					r := pgReader(t, pgFull(p), "")
 					var all []Transcript
 					for range read {
 						page, err := r.Next(t.Context())

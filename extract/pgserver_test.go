@@ -111,11 +111,7 @@ func TestPostgresStandby(t *testing.T) {
 	t.Run("OK failover", func(t *testing.T) {
 		hosts := strings.Replace(primary.DSN(), primary.Address(), primary.Address()+","+standby.Address(), 1)
 		p := pgOpen(t, PostgresConfig{DSN: hosts, Messages: pgTable("messages"), Page: 3})
-		r, err := pgFull(p).Transcripts(t.Context(), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
+		r := pgReader(t, pgFull(p), "")
 		pages := 0
 		all := pgRest(t, r, func([]Transcript) {
 			if pages++; pages == 2 {

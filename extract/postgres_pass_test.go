@@ -352,11 +352,7 @@ func TestPostgresPageBytes(t *testing.T) {
 		pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), PageBytes: 10_000})),
 		pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{{Query: "TABLE messages"}}, PageBytes: 10_000})),
 	} {
-		r, err := pass.Transcripts(context.Background(), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
+		r := pgReader(t, pass, "")
 		all := pgRest(t, r, func(page []Transcript) {
 			if len(page) > 10 {
 				t.Errorf("a page has %d conversations", len(page))
@@ -427,20 +423,8 @@ func TestPostgresLongList(t *testing.T) {
 	dsn := postgrestest.New(t)
 	pgExec(t, dsn, `CREATE VIEW messages AS SELECT 'conversation-' || i AS conversation_id, timestamptz '2025-01-01' AS sent_at, 'agent' AS role FROM generate_series(1, 30000) AS i`)
 	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 10000, AllowSlow: true})
-	r, err := pgFull(p).Transcripts(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for {
-		page, err := r.Next(context.Background())
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += len(page.Transcripts)
+	r := pgReader(t, pgFull(p), "")
+	n := len(pgRest(t, r, func([]Transcript) {
 		names, err := filepath.Glob(filepath.Join(p.cfg.Tmp, "*", spillRows))
 		if err != nil || len(names) != 1 {
 			t.Fatalf("temporary files: %v, %v", names, err)
@@ -448,7 +432,7 @@ func TestPostgresLongList(t *testing.T) {
 		if info, err := os.Stat(names[0]); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("temporary file: %v, %v", info.Mode(), err)
 		}
-	}
+	}))
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
@@ -537,11 +521,7 @@ func TestPostgresReleased(t *testing.T) {
 	pgExec(t, dsn, `CREATE TABLE messages AS SELECT (i / 3)::text AS conversation_id, i AS message_id,
 		timestamptz '2025-01-01' + i * interval '1 s' AS sent_at, 'customer' AS role, 'body ' || i AS body FROM generate_series(0, 89) AS i`)
 	pass := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), Page: 4}))
-	r, err := pass.Transcripts(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := pgReader(t, pass, "")
 	var got []Transcript
 	var before Page
 	used := map[*Message]bool{}

@@ -71,6 +71,17 @@ func pgPages(t failer, p *PostgresPass, from Position) []Transcript {
 	return pgRest(t, r, nil)
 }
 
+// pgReader reads a pass from a position, until the test ends.
+func pgReader(t testing.TB, p *PostgresPass, from Position) *PostgresReader {
+	t.Helper()
+	r, err := p.Transcripts(context.Background(), from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
 // pgRest reads a reader to its end, and looks at each page if it is asked to.
 func pgRest(t failer, r *PostgresReader, look func(page []Transcript)) (all []Transcript) {
 	t.Helper()

@@ -105,9 +105,7 @@ func TestPostgresOtherDatabase(t *testing.T) {
 			c.reset()
 			c.run()
 			other.run()
-			if diff := cmp.Diff(other.events(), c.events()); diff != "" {
-				t.Errorf("events (-one import +both databases)\n%s", diff)
-			}
+			c.wantEvents(other, "-one import +both databases")
 		})
 	}
 }

@@ -77,6 +77,15 @@ func (c *chatTable) execution() Execution {
 	return Execution{Spec: spec, Log: quiet}
 }
 
+// wantEvents reports other events than those of another way, both of which have
+// names.
+func (c *chatTable) wantEvents(other *chatTable, names string) {
+	c.Helper()
+	if diff := cmp.Diff(other.events(), c.events()); diff != "" {
+		c.Errorf("events (%s)\n%s", names, diff)
+	}
+}
+
 func (c *chatTable) run() Summary {
 	c.Helper()
 	summary, err := Execute(c.Context(), c.execution())
@@ -160,9 +169,7 @@ func TestPostgresGivesTheEventsOfParquet(t *testing.T) {
 		t.Fatal(err)
 	}
 	parquet := &chatTable{T: t, dir: a.dir}
-	if diff := cmp.Diff(parquet.events(), c.events()); diff != "" {
-		t.Errorf("events (-parquet +postgres)\n%s", diff)
-	}
+	c.wantEvents(parquet, "-parquet +postgres")
 }
 
 // TestPostgresPasses: later runs look at what changed only, find rows that were
@@ -209,9 +216,7 @@ func TestPostgresPasses(t *testing.T) {
 		whole.insert(row, noon)
 	}
 	whole.run()
-	if diff := cmp.Diff(whole.events(), c.events()); diff != "" {
-		t.Errorf("events (-one import +several runs)\n%s", diff)
-	}
+	c.wantEvents(whole, "-one import +several runs")
 }
 
 // TestPostgresInterrupted: a pass that is stopped is resumed between the same
@@ -233,9 +238,7 @@ func TestPostgresInterrupted(t *testing.T) {
 		whole.insert(row, noon)
 	}
 	whole.run()
-	if diff := cmp.Diff(whole.events(), c.events()); diff != "" {
-		t.Errorf("events (-one run +several)\n%s", diff)
-	}
+	c.wantEvents(whole, "-one run +several")
 }
 
 // TestPostgresResumedThenNext: of a pass that was interrupted before it delivered

@@ -153,13 +153,13 @@ func TestErrors_Postgres(t *testing.T) {
 		{"query that Postgres refuses", "table: public.messages", "query: SELECT * FORM messages"},
 		{"query that writes", "table: public.messages", "query: DELETE FROM messages RETURNING *"},
 		{"table without an index", "table: public.messages", "table: public.big"},
-		{"database that is not the one of the run before", head + "${DSN}", strings.Replace(head, "chats", "moved", 1) + otherDatabase(t)},
+		{"database that is not the one of the run before", head + "${DSN}", strings.Replace(head, "chats", "moved", 1) + messagesDatabase(t)},
 		{"state on no server", "state: sqlite:state.db", "state: postgres://state:canary-password@" + closedAddress(t) + "/state"},
 	})
 }
 
-// otherDatabase has a table like that of postgresJob.
-func otherDatabase(t *testing.T) string {
+// messagesDatabase is a new database with an empty table of messages.
+func messagesDatabase(t *testing.T) string {
 	t.Helper()
 	dsn := postgrestest.New(t)
 	conn, err := pgx.Connect(t.Context(), dsn)
@@ -347,15 +347,7 @@ func readAll(t *testing.T, pattern string) string {
 // password; a server that cannot be reached is no reason to show nothing.
 func TestShow_SQL(t *testing.T) {
 	t.Chdir(t.TempDir())
-	dsn := postgrestest.New(t)
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), `CREATE TABLE messages (chat_id text, created_at timestamptz, author_type text)`); err != nil {
-		t.Fatal(err)
-	}
+	dsn := messagesDatabase(t)
 	const job = "name: chats\nsource:\n  postgres:\n    dsn: %s\n    messages: {table: messages, fields: {conversation_id: chat_id, sent_at: created_at, role: author_type}}\n" +
 		"destination:\n  file: {path: events.ndjson}\nstate: sqlite:state.db\n"
 	for dsn, want := range map[string]string{
