@@ -30,6 +30,14 @@ type Checkpoint struct {
 	Destination json.RawMessage  // what the destination needs to go on
 }
 
+// next is the pass that the next run goes on with, or begins.
+func (c *Checkpoint) next() int64 {
+	if c.Done {
+		return c.Pass + 1
+	}
+	return c.Pass
+}
+
 // Checkpoint returns the last checkpoint of a shard.
 func (j *JobState) Checkpoint(ctx context.Context, shard string) (Checkpoint, error) {
 	c := Checkpoint{Tally: newCounts()}

@@ -14,12 +14,12 @@ import (
 type manifest struct {
 	known []extract.File // the last finished pass; none: the next one reads everything
 	begun []extract.File // the pass that is under way
-	fresh bool           // that pass has not been recorded yet
+	fresh bool           // what the pass has is not recorded yet
 }
 
-// atBegin is what a pass that begins records; nil if it began before.
+// atBegin is what a pass that begins records; nil if it is recorded already.
 func (m *manifest) atBegin(pass int64) *fileList {
-	if !m.fresh || len(m.begun) == 0 {
+	if !m.fresh {
 		return nil
 	}
 	return &fileList{pass: pass, files: m.begun, alone: len(m.known) == 0}
@@ -27,9 +27,6 @@ func (m *manifest) atBegin(pass int64) *fileList {
 
 // atEnd is what a pass that is done records.
 func (m *manifest) atEnd(pass int64, read []extract.File) *fileList {
-	if len(m.begun) == 0 {
-		return nil
-	}
 	return &fileList{pass: pass, files: m.finished(read), alone: true}
 }
 
@@ -41,16 +38,27 @@ func byKey(files []extract.File) map[extract.FileKey]*extract.File {
 	return m
 }
 
-// vanished are the files that are known and not there any more.
-func (m *manifest) vanished(there []extract.File) (paths []string) {
+// lose takes the files out of the pass that are gone by now, or others: it goes
+// on without reading the rest of them, so that they do not count as read should
+// they come back as they were. It reports whether there are any.
+func (m *manifest) lose(there []extract.File) bool {
+	now, had := byKey(there), len(m.begun)
+	m.begun = slices.DeleteFunc(m.begun, func(f extract.File) bool { is := now[f.Key()]; return is == nil || !is.Is(&f) })
+	m.fresh = len(m.begun) < had
+	return m.fresh
+}
+
+// vanished are the files that are not there any more.
+func vanished(files, there []extract.File) (paths []string) {
 	now := byKey(there)
-	for i := range m.known {
-		if f := &m.known[i]; now[f.Key()] == nil {
+	for i := range files {
+		if f := &files[i]; now[f.Key()] == nil {
 			path, _, _ := strings.Cut(f.Path, "?") // which store it was in helps nobody
 			paths = append(paths, path)
 		}
 	}
-	return paths
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // finished are the files that the pass began with, with what is known of their
@@ -97,11 +105,7 @@ func (j *JobState) known(ctx context.Context, s extract.Shard) ([]extract.File, 
 	if err != nil {
 		return nil, err
 	}
-	next := at.Pass
-	if at.Done {
-		next++
-	}
-	m, err := j.manifest(ctx, s, next)
+	m, err := j.manifest(ctx, s, at.next())
 	return m.known, err
 }
 

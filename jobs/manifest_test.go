@@ -43,15 +43,8 @@ func (d *days) path(day int) string { return filepath.Join(d.dir, fmt.Sprintf("d
 // write writes the file of a day: messages, each "conversation hour".
 func (d *days) write(day int, messages ...string) {
 	d.Helper()
-	f, err := os.Create(d.path(day))
-	if err != nil {
-		d.Fatal(err)
-	}
-	w, err := writer.NewParquetWriterFromWriter(f, new(arrivedRow), 1)
-	if err != nil {
-		d.Fatal(err)
-	}
 	begin := noon.AddDate(0, 0, day)
+	var rows []any
 	for i, m := range messages {
 		var conversation string
 		var hour int
@@ -59,12 +52,33 @@ func (d *days) write(day int, messages ...string) {
 			d.Fatal(err)
 		}
 		sent := begin.Add(time.Duration(hour) * time.Hour).UnixMilli()
-		if err := w.Write(arrivedRow{conversation, fmt.Sprintf("%d-%d", day, i), sent, "customer", "message", "anna", nil}); err != nil {
-			d.Fatal(err)
-		}
+		rows = append(rows, arrivedRow{conversation, fmt.Sprintf("%d-%d", day, i), sent, "customer", "message", "anna", nil})
 	}
-	end := begin.AddDate(0, 0, 1)
-	if err := errors.Join(w.WriteStop(), f.Close(), os.Chtimes(d.path(day), end, end)); err != nil {
+	d.writeRows(d.path(day), new(arrivedRow), begin.AddDate(0, 0, 1), rows...)
+}
+
+// endedRow is a row of the conversations.
+type endedRow struct {
+	Conversation string `parquet:"name=conversation_id, type=BYTE_ARRAY, convertedtype=UTF8"`
+	EndedAt      *int64 `parquet:"name=ended_at, type=INT64, convertedtype=TIMESTAMP_MILLIS"`
+}
+
+// writeRows writes a file that was changed at a time.
+func (d *days) writeRows(path string, schema any, changed time.Time, rows ...any) {
+	d.Helper()
+	f, err := os.Create(path)
+	d.must(err)
+	w, err := writer.NewParquetWriterFromWriter(f, schema, 1)
+	d.must(err)
+	for _, row := range rows {
+		d.must(w.Write(row))
+	}
+	d.must(errors.Join(w.WriteStop(), f.Close(), os.Chtimes(path, changed, changed)))
+}
+
+func (d *days) must(err error) {
+	d.Helper()
+	if err != nil {
 		d.Fatal(err)
 	}
 }
@@ -159,6 +173,168 @@ func TestGrowingExport(t *testing.T) {
 	}
 	if d := cmp.Diff(whole.sent(), growing.sent()); d != "" {
 		t.Errorf("events (-at once +over runs)\n%s", d)
+	}
+}
+
+// export writes three files of ten conversations each, and the file that says
+// when they ended.
+func (d *days) export() *days {
+	d.more = "conversations: {files: [\"ends*.parquet\"]}"
+	var ends []any
+	for day := 1; day <= 3; day++ {
+		var messages []string
+		for c := range 10 {
+			messages = append(messages, fmt.Sprintf("c%d-%d %d", day, c, c))
+			ended := noon.AddDate(0, 0, day).Add(20 * time.Hour).UnixMilli()
+			ends = append(ends, endedRow{fmt.Sprintf("c%d-%d", day, c), &ended})
+		}
+		d.write(day, messages...)
+	}
+	d.writeRows(filepath.Join(d.dir, "ends-1.parquet"), new(endedRow), noon, ends...)
+	d.writeRows(filepath.Join(d.dir, "ends.parquet"), new(endedRow), noon, endedRow{"c1-0", nil})
+	return d
+}
+
+// TestFilesThatComeBack: what was delivered while a file was not there, or was
+// another one, is made up for once it is back, and nothing is sent twice.
+func TestFilesThatComeBack(t *testing.T) {
+	once := newDays(t).export()
+	once.run(nil)
+	some := func(n int) func(*Execution) { return func(e *Execution) { e.Limit = n } }
+	hide := func(d *days, path string) { d.must(os.Rename(path, path+".away")) }
+	show := func(d *days, path string) { d.must(os.Rename(path+".away", path)) }
+	ends := func(d *days) string { return filepath.Join(d.dir, "ends-1.parquet") }
+	for name, runs := range map[string]func(d *days){
+		"while the pass went on": func(d *days) {
+			d.run(some(7))
+			hide(d, d.path(2))
+			d.run(nil)
+			show(d, d.path(2))
+		},
+		"while the pass went on for a while": func(d *days) {
+			d.run(some(7))
+			hide(d, d.path(2))
+			d.run(some(3))
+			show(d, d.path(2))
+		},
+		"when the pass began": func(d *days) {
+			hide(d, d.path(2))
+			d.run(some(7))
+			show(d, d.path(2))
+		},
+		"when a later pass began": func(d *days) {
+			hide(d, d.path(3))
+			d.run(nil)
+			show(d, d.path(3))
+			hide(d, d.path(2))
+			d.run(some(3))
+			show(d, d.path(2))
+		},
+		"two of a later pass": func(d *days) {
+			hide(d, d.path(1))
+			hide(d, d.path(2))
+			d.run(nil)
+			show(d, d.path(1))
+			show(d, d.path(2))
+			d.run(some(5))
+			hide(d, d.path(1))
+			hide(d, d.path(2))
+			d.run(some(1))
+			show(d, d.path(1))
+			show(d, d.path(2))
+		},
+		"another one for a while": func(d *days) {
+			d.run(some(7))
+			hide(d, d.path(2))
+			d.write(2, "c2-0 0", "c2-1 1")
+			d.must(os.Chtimes(d.path(2), noon, noon))
+			d.run(some(3))
+			d.must(os.Remove(d.path(2)))
+			show(d, d.path(2))
+		},
+		"with another time": func(d *days) {
+			d.run(some(7))
+			hide(d, d.path(2))
+			d.run(nil)
+			show(d, d.path(2))
+			d.must(os.Chtimes(d.path(2), noon, noon))
+		},
+		"the ends, while the pass went on for a while": func(d *days) {
+			d.run(some(7))
+			hide(d, ends(d))
+			d.run(some(3))
+			show(d, ends(d))
+		},
+		"the ends, another one for a while": func(d *days) {
+			d.run(some(7))
+			hide(d, ends(d))
+			d.writeRows(ends(d), new(endedRow), noon.Add(time.Hour), endedRow{"c2-0", nil})
+			d.run(some(3))
+			d.must(os.Remove(ends(d)))
+			show(d, ends(d))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDays(t).export()
+			runs(d)
+			d.run(nil)
+			if !d.run(nil).Nothing {
+				t.Error("a run after all that had something to read")
+			}
+			if diff := cmp.Diff(once.sent(), d.sent()); diff != "" {
+				t.Errorf("events (-files that stay +files that come back)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestVisitWithoutFile: rows that are not there now have not come right.
+func TestVisitWithoutFile(t *testing.T) {
+	d := newDays(t)
+	d.write(1, "a 1")
+	bad := arrivedRow{"a", "bad", noon.UnixMilli(), "alien", "message", "anna", nil}
+	d.writeRows(d.path(2), new(arrivedRow), noon, bad)
+	visit := func(e *Execution) { e.Select = &Selection{Conversations: map[string]bool{"a": true}} }
+	rejects := func(change func(*Execution), want int) {
+		t.Helper()
+		if s := d.run(change); s.Rejects != want {
+			t.Errorf("%d rejects, want %d", s.Rejects, want)
+		}
+	}
+	rejects(nil, 2) // and the row that is held
+	d.must(os.Rename(d.path(2), d.path(2)+".away"))
+	rejects(visit, 2)
+	d.must(os.Rename(d.path(2)+".away", d.path(2)))
+	rejects(nil, 2)
+	d.write(2, "a 2")
+	rejects(visit, 0)
+}
+
+// TestOtherFilesWithoutLedger: only the files that it began with can complete a
+// pass of which nothing but the position is known.
+func TestOtherFilesWithoutLedger(t *testing.T) {
+	d := newDays(t).export()
+	d.run(func(e *Execution) { e.Spec.Ledger, e.Limit = false, 7 })
+	e := d.execution()
+	e.Spec.Ledger = false
+	for _, name := range []string{"day02.parquet", "ends-1.parquet"} {
+		path := filepath.Join(d.dir, name)
+		d.must(os.Rename(path, path+".away"))
+		if _, err := Execute(t.Context(), e); ExitCode(err) != ExitDiffers {
+			t.Errorf("a run without %s: %v", name, err)
+		}
+		d.must(os.Rename(path+".away", path))
+	}
+	d.write(4, "d 1")
+	if _, err := Execute(t.Context(), e); ExitCode(err) != ExitDiffers {
+		t.Errorf("a run with a further file: %v", err)
+	}
+	d.must(os.Remove(d.path(4)))
+	d.run(func(e *Execution) { e.Spec.Ledger = false })
+	once := newDays(t).export()
+	once.run(nil)
+	if diff := cmp.Diff(once.sent(), d.sent()); diff != "" {
+		t.Errorf("events (-with a ledger +without)\n%s", diff)
 	}
 }
 

@@ -133,6 +133,9 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err := r.revise(ctx); err != nil {
 		return err
 	}
+	if err := r.miss(ctx, at); err != nil {
+		return err
+	}
 	from, err := r.fromStart(ctx)
 	if err != nil {
 		return err
@@ -148,6 +151,13 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 		return err
 	}
 	return p.missing()
+}
+
+// miss notes whether files are gone that the job has read, or begun to read.
+func (r *Run) miss(ctx context.Context, at Checkpoint) error {
+	m, err := r.Job.manifest(ctx, r.Shard, at.next())
+	r.lacking = r.tellVanished(slices.Concat(m.known, m.begun))
+	return err
 }
 
 // missing returns an error if conversations were selected that the source, now
@@ -322,13 +332,17 @@ func (p *pass) add(c *transform.Conversation, events []*transform.Event) {
 func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
 	p.chunk.rejects = append(p.chunk.rejects, c.Rejects...)
 	p.chunk.tally.reject(c, p.settled)
-	if _, noted := p.due[c.ID]; c.Due != 0 || noted && p.Select.wholly() {
+	if _, noted := p.due[c.ID]; c.Due != 0 || noted && p.settles() {
 		p.chunk.due[c.ID] = c.Due
 	}
-	if p.rejected[c.ID] && p.Select.wholly() && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
+	if p.rejected[c.ID] && p.settles() && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
 		p.chunk.clean = append(p.chunk.clean, c.ID)
 	}
 }
+
+// settles reports whether what waits or was rejected of a conversation, and does
+// not any more, is done with.
+func (p *pass) settles() bool { return p.Select.wholly() && !p.lacking }
 
 // open begins a chunk.
 func (p *pass) open(seq int) {

@@ -42,6 +42,7 @@ type Run struct {
 	lease       *Lease
 	id          string
 	files       manifest
+	lacking     bool                            // files are gone, and the job will not take note of it: it is no pass
 	ledgerEmpty bool                            // nothing was ever delivered: no need to look
 	due         map[string]extract.Time         // notes at the run's start
 	rejected    map[string]bool                 // conversations with open rejects at the run's start
@@ -116,9 +117,7 @@ func (r *Run) passes(ctx context.Context) error {
 		return err
 	}
 	if at.Pass > 0 && !at.Done {
-		r.summary.Resumed = true
-		at.Tally.Halted = nil
-		if r.files, err = r.Job.manifest(ctx, r.Shard, at.Pass); err != nil {
+		if at, err = r.resume(ctx, at); err != nil {
 			return err
 		}
 		if at, err = r.sweep(ctx, at); err != nil || !at.Done {
@@ -141,12 +140,47 @@ func (r *Run) passes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range r.files.vanished(r.files.begun) {
-		r.Log.Warn("a file that was read before is gone; its conversations stay as they were delivered", "file", path)
-	}
+	r.tellVanished(r.files.known)
 	at, err = r.sweep(ctx, next)
 	r.summary.More = err == nil && !at.Done
 	return err
+}
+
+// resume is the checkpoint from which a pass that was interrupted goes on. What
+// it can no longer read of the files that it began with is for the next pass.
+func (r *Run) resume(ctx context.Context, at Checkpoint) (_ Checkpoint, err error) {
+	if now := r.Source.Version(); r.NoLedger && now != "" && now != at.Source {
+		return at, r.otherFiles()
+	}
+	r.summary.Resumed = true
+	at.Tally.Halted = nil
+	if r.files, err = r.Job.manifest(ctx, r.Shard, at.Pass); err != nil {
+		return at, err
+	}
+	r.tellVanished(r.files.begun)
+	if r.files.lose(r.Source.Files()) {
+		at.Source = ""
+	}
+	return at, nil
+}
+
+// otherFiles ends a run of a job without a ledger whose only pass cannot go on:
+// it is known up to where conversations were delivered, not which of their rows.
+func (r *Run) otherFiles() error {
+	return &Error{
+		Exit: ExitDiffers,
+		Err:  fmt.Errorf("the files are not those that the pass of job %s began with, and without a ledger nobody knows what of the others was delivered", r.Job.Name),
+		Try:  "put the files back as they were, and those that are new elsewhere; or chatbackfill reset, which sends everything again",
+	}
+}
+
+// tellVanished reports whether any of the files is gone.
+func (r *Run) tellVanished(files []extract.File) bool {
+	gone := vanished(files, r.Source.Files())
+	for _, path := range gone {
+		r.Log.Warn("a file that was read before is gone; its conversations stay as they were delivered", "file", path)
+	}
+	return len(gone) > 0
 }
 
 // nextPass is the checkpoint of the pass after one that is done.
