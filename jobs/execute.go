@@ -80,6 +80,7 @@ func (e *Execution) withState(ctx context.Context, state *State) (Summary, error
 	if err != nil {
 		return Summary{}, err
 	}
+	job.ReadsByID = e.Spec.Source.Postgres != nil
 	leased, lease, err := e.acquire(ctx, job)
 	if err != nil || lease == nil {
 		return Summary{}, err

@@ -84,7 +84,7 @@ func (j *JobState) delivered(ctx context.Context, conversations []string) (map[s
 }
 
 func (j *JobState) eachDelivered(ctx context.Context, tx *sql.Tx, conversations []string, found map[string]Delivered) error {
-	query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND hash = $2 AND conversation = $3`)
+	query, err := tx.PrepareContext(ctx, `SELECT start, entries FROM ledger WHERE job_id = $1 AND hash IN (0, $2) AND conversation = $3`)
 	if err != nil {
 		return err
 	}
@@ -214,15 +214,34 @@ func (j *JobState) insertLedger(ctx context.Context, tx *sql.Tx, rows int, entri
 		return err
 	}
 	defer insert.Close()
+	hash, err := j.ledgerHash(ctx, tx)
+	if err != nil {
+		return err
+	}
 	var values []any
 	for some := range slices.Chunk(entries, rows) {
 		values = values[:0]
 		for _, e := range some {
-			values = append(values, j.id, conversationHash(e.conversation), []byte(e.conversation), int64(e.start), e.entries)
+			values = append(values, j.id, hash(e.conversation), []byte(e.conversation), int64(e.start), e.entries)
 		}
 		if _, err := insert.ExecContext(ctx, values...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ledgerHash returns what places conversations in the job's ledger: the place of
+// those that are there, whatever the job reads now. A conversation has one place.
+func (j *JobState) ledgerHash(ctx context.Context, tx *sql.Tx) (func(conversation string) int64, error) {
+	var first int64
+	err := tx.QueryRowContext(ctx, `SELECT hash FROM ledger WHERE job_id = $1 ORDER BY hash LIMIT 1`, j.id).Scan(&first)
+	byID := first == 0
+	if err == sql.ErrNoRows {
+		byID, err = j.ReadsByID, nil
+	}
+	if byID {
+		return func(string) int64 { return 0 }, err
+	}
+	return conversationHash, err
 }

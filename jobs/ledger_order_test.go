@@ -65,3 +65,63 @@ func TestMigrateLedgerOrder(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestLedgerPlaces delivers in the order of ids and in that of hashes, and goes
+// on in the other: a conversation keeps its place, and what is known of it.
+func TestLedgerPlaces(t *testing.T) {
+	for _, byID := range []bool{true, false} {
+		s := openState(t, StateRef{SQLite: filepath.Join(t.TempDir(), "state.db")})
+		j := testJob(t, s, "chat")
+		deliver := func(key uint64, ids ...string) {
+			t.Helper()
+			var entries []ledgerEntry
+			for _, id := range ids {
+				entries = append(entries, ledgerEntry{id, 9, entryOf(key, key)})
+			}
+			if err := j.transact(t.Context(), func(tx *sql.Tx) error { return j.writeLedger(t.Context(), tx, entries) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.ReadsByID = byID
+		deliver(1, "c", "a", "b")
+		j.ReadsByID = !byID
+		deliver(2, "b", "d")
+		deliver(2, "b")
+		if err := j.transact(t.Context(), func(tx *sql.Tx) error {
+			return j.compactLedger(t.Context(), tx, []ledgerEntry{{conversation: "b"}})
+		}); err != nil {
+			t.Fatal(err)
+		}
+
+		var placed int
+		if err := s.db.QueryRowContext(t.Context(), `SELECT count(*) FROM ledger WHERE hash = iif($1, 0, conversation_hash(conversation)) AND length(entries) <= 32`, byID).Scan(&placed); err != nil || placed != 4 {
+			t.Errorf("by id: %v: %d of 4 conversations are in their place, %v", byID, placed, err)
+		}
+		want := map[string]Delivered{
+			"a": {Start: 9, Events: map[uint64]uint64{1: 1}}, "b": {Start: 9, Events: map[uint64]uint64{1: 1, 2: 2}},
+			"c": {Start: 9, Events: map[uint64]uint64{1: 1}}, "d": {Start: 9, Events: map[uint64]uint64{2: 2}},
+		}
+		got, err := j.Delivered(t.Context(), []string{"a", "b", "c", "d", "e"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("by id: %v: %s", byID, diff)
+		}
+	}
+}
+
+// TestLedgerOfPostgres runs a job that reads Postgres: its ledger is in the order
+// in which the conversations come.
+func TestLedgerOfPostgres(t *testing.T) {
+	c := newChatTable(t)
+	for _, r := range madeUpRows(20) {
+		c.insert(r, noon)
+	}
+	c.run()
+	s := openState(t, c.execution().Spec.State)
+	var found, byID int
+	if err := s.db.QueryRowContext(t.Context(), `SELECT count(*), count(*) FILTER (WHERE hash = 0) FROM ledger`).Scan(&found, &byID); err != nil || found == 0 || byID != found {
+		t.Errorf("of %d conversations %d are in the order of ids, %v", found, byID, err)
+	}
+}

@@ -24,7 +24,7 @@ var sqliteDialect = dialect{
 	goose:        goose.DialectSQLite3,
 	now:          `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 	versioned:    `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'goose_db_version')`,
-	conversation: `hash = conversation_hash($2) AND conversation = $2`,
+	conversation: `hash IN (0, conversation_hash($2)) AND conversation = $2`,
 	derived:      derivedColumn{table: "ledger", name: "hash", function: "conversation_hash", of: "conversation"},
 	tables:       `SELECT name FROM sqlite_master WHERE type = 'table'`,
 	bytes:        `SELECT (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())`,
@@ -34,9 +34,10 @@ var sqliteDialect = dialect{
 	temporary:    temporarySQLite,
 }
 
-// conversationHash orders the conversations in SQLite's ledger: as the positions
-// of a Parquet source do, so that what is delivered together lies together. It is
-// part of stored state. SQLite's integers are signed.
+// conversationHash orders the conversations in SQLite's ledger as the positions
+// of a Parquet source do, so that what is delivered together lies together. From
+// Postgres they come by id: then it is 0 instead, for all of a job. It is part of
+// stored state. SQLite's integers are signed.
 func conversationHash(id string) int64 { return int64(xxhash.Sum64String(id) ^ 1<<63) }
 
 // Migrations call conversationHash.
@@ -66,11 +67,9 @@ func connectSQLite(path string) (*State, error) {
 	// synchronous=FULL: a checkpoint that was committed survives a power cut.
 	// txlock=immediate: a transaction that will write takes its turn when it
 	// begins, and waits for it, instead of failing half way.
-	// cache_size: from Postgres, conversations come in an order that has nothing
-	// to do with that of the ledger; 16 MB hold the upper part of its tree.
 	options := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {fmt.Sprintf("busy_timeout(%d)", sqlitePatience.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16384)", "foreign_keys(1)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", sqlitePatience.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
 	}
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String()
 	db, err := sql.Open("sqlite", name)

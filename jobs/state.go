@@ -187,6 +187,9 @@ type JobState struct {
 	id    int64
 	Name  string
 	Label string
+
+	// ReadsByID: the job comes to its conversations in the order of their ids.
+	ReadsByID bool
 }
 
 // FindJob returns the state of a job. If there is none it is empty, and is not

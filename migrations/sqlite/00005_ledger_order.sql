@@ -5,7 +5,7 @@
 -- the end of what is there.
 CREATE TABLE ledger_by_hash (
     job_id       INTEGER NOT NULL REFERENCES jobs (id),
-    hash         INTEGER NOT NULL, -- conversation_hash(conversation)
+    hash         INTEGER NOT NULL, -- conversation_hash(conversation); 0 for all of a job that began with Postgres
     conversation BLOB    NOT NULL,
     start        INTEGER NOT NULL, -- the delivered start, in nanoseconds since the Unix epoch, or 0
     entries      BLOB    NOT NULL, -- 16 bytes an event: 8 that name it, 8 of hash of its content
