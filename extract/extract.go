@@ -114,6 +114,14 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d) }
 // Sub returns t - u.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
 
+// Earliest returns the earlier of two times of which zero is never.
+func Earliest(t, u Time) Time {
+	if t == 0 || u != 0 && u < t {
+		return u
+	}
+	return t
+}
+
 // String returns t in RFC 3339 with as many fraction digits as it needs.
 func (t Time) String() string {
 	if t == 0 {
@@ -211,6 +219,10 @@ type Transcript struct {
 	// Since, if it is set, is the time from which on all rows were read: files
 	// that only have older ones were left out.
 	Since Time
+
+	// Ahead, if it is set, is the earliest time of rows that are left for a pass
+	// whose bound is later, although nothing may have changed by then.
+	Ahead Time
 }
 
 // Refuse rejects a transcript as a whole: one reject stands for all of its

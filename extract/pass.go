@@ -5,8 +5,8 @@ package extract
 type Pass struct {
 	// Lower and Upper bound what changed in Postgres: conversations with a change
 	// at or after Lower and before Upper, or at a time that is not known, are
-	// looked at, and messages sent at or after Upper are not read. If both are the
-	// same time, nothing changed, in Parquet neither.
+	// looked at, and messages sent at or after Upper are left for a later pass. If
+	// both are the same time, nothing changed, in Parquet neither.
 	Lower, Upper Time
 	// Known are the files that the last finished pass over Parquet had, as they
 	// were then: what stands in any other is looked at. Without them, everything is.

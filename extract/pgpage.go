@@ -78,9 +78,9 @@ func (page *pgPage) statement(r *pgRelation) (*pgStatement, error) {
 	case len(page.ids) == 0:
 		return nil, nil
 	case page.span != nil:
-		return r.spanRows(*page.span, page.pass.Upper)
+		return r.spanRows(*page.span)
 	}
-	s, _ := r.pageRows(page.ids, page.pass.Upper)
+	s, _ := r.pageRows(page.ids)
 	return s, nil
 }
 
@@ -131,20 +131,31 @@ func (row *pgRow) kept(s *Scratch) (bool, *problem) {
 	return row.mapping.keeps(row.values, s)
 }
 
-// isAfter reports whether a time of the row lies at or after the bound.
-func (page *pgPage) isAfter(row *pgRow, field int) bool {
+// isAfter reports whether a time of the row lies at or after the bound, so that
+// it is for a later pass. One that selects by what changed may never come by a
+// row that changed before the bound: the transcript says when to look at it. An
+// end more than a day ahead is how some tables say that there is none yet.
+func (page *pgPage) isAfter(row *pgRow, group, field, changed int) bool {
 	at, bad := row.mapping.fields[field].time(row.values, &page.arena)
-	return bad == nil && at >= page.pass.Upper
+	upper := page.pass.Upper
+	switch {
+	case bad != nil || at < upper:
+		return false
+	case row.changed == nil || row.kind == SetConversations && at > latestAt(upper.Time()):
+		return true
+	}
+	if changedAt, bad := row.mapping.fields[changed].time(row.values, &page.arena); bad == nil && changedAt < upper {
+		t := &page.transcripts[group]
+		t.Ahead = Earliest(t.Ahead, at)
+	}
+	return true
 }
 
 func (page *pgPage) message(row pgRow) error {
 	m := row.mapping
-	if page.isAfter(&row, fSentAt) {
-		return nil
-	}
 	id, badID := m.conversationID(row.values, &page.arena)
 	group, ok, err := page.groupOf(row.pgRelation, id, badID)
-	if !ok || err != nil {
+	if !ok || err != nil || group > 0 && page.isAfter(&row, group, fSentAt, fChangedAt) {
 		return err
 	}
 	page.read++
@@ -189,7 +200,7 @@ func (page *pgPage) conversation(row pgRow) error {
 	case !keep:
 		return nil
 	}
-	if page.isAfter(&row, cEndedAt) {
+	if group > 0 && page.isAfter(&row, group, cEndedAt, cChangedAt) {
 		m = row.unended // an end that the messages do not reach yet
 	}
 	if page.refuse {
@@ -295,7 +306,8 @@ func (page *pgPage) refusal() Reject {
 	}
 }
 
-// finish returns the transcripts with rows, those of no conversation first.
+// finish returns the transcripts with rows, also such as are for a later pass,
+// those of no conversation first.
 func (page *pgPage) finish() Page {
 	if page.refuse {
 		page.transcripts[1].Rejects = append(page.transcripts[1].Rejects, page.refusal())
@@ -304,7 +316,7 @@ func (page *pgPage) finish() Page {
 	var out Page
 	for i := range page.transcripts {
 		t := &page.transcripts[i]
-		if len(t.Messages)+len(t.Rejects)+t.Filtered > 0 {
+		if len(t.Messages)+len(t.Rejects)+t.Filtered > 0 || t.Ahead != 0 {
 			finish(t)
 			out.Transcripts = append(out.Transcripts, *t)
 		}

@@ -30,7 +30,6 @@ type pgRelation struct {
 	prefix   string
 	changed  *pgChanged // nil: cannot select by changed_at
 	unended  *Mapping   // of conversations: without ended_at
-	sentCut  string     // SQL that is true of rows at or after the bound, %s; empty: cut after reading
 	encoding string     // of the database
 	filter   pgFilter   // what Postgres judges of the where
 	judged   bool       // rows end with whether the filter is true of them
@@ -186,19 +185,15 @@ func (col *pgColumn) idKind() (pgIDKind, bool) {
 	return kind, ok
 }
 
-// compileTimes finds out which cuts Postgres can make.
+// compileTimes finds out whether rows can be selected by when they changed.
 func (r *pgRelation) compileTimes() {
-	changed, slot := fChangedAt, r.mapping.fields[fSentAt].slot
+	changed := fChangedAt
 	if r.kind == SetConversations {
-		changed, slot = cChangedAt, slotNone
+		changed = cChangedAt
 		m := *r.mapping
 		m.fields = slices.Clone(m.fields)
 		m.fields[cEndedAt] = binding{slot: slotNone, name: m.fields[cEndedAt].name}
 		r.unended = &m
-	}
-	if slot >= 0 && r.selected[slot].oid == pgtype.TimestamptzOID {
-		sql := r.selected[slot].sql
-		r.sentCut = sql + " >= %s AND " + sql + " <> 'infinity'"
 	}
 	if b := &r.mapping.fields[changed]; b.slot >= 0 {
 		r.changed = newChanged(r.selected[b.slot], b.times)

@@ -17,15 +17,15 @@ func (s *pgStatement) arg(text, typeName string) string {
 	return fmt.Sprintf("$%d::%s", len(s.params), typeName)
 }
 
-// pageRows selects the rows of a page's conversations below the bound; false
-// if the relation cannot have any.
-func (r *pgRelation) pageRows(ids []string, upper Time) (*pgStatement, bool) {
+// pageRows selects the rows of a page's conversations, those at or after the
+// bound too; false if the relation cannot have any.
+func (r *pgRelation) pageRows(ids []string) (*pgStatement, bool) {
 	array := r.array(ids)
 	if array == nil {
 		return nil, false
 	}
 	s := &pgStatement{params: [][]byte{array}}
-	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY ($1::%s[])%s", r.list, r.from, r.idColumn.sql, r.id.cast, r.below(s, upper)+r.only(" AND "))
+	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s = ANY ($1::%s[])%s", r.list, r.from, r.idColumn.sql, r.id.cast, r.only(" AND "))
 	return s, true
 }
 
@@ -36,8 +36,8 @@ type pgSpan struct {
 	upto  string
 }
 
-// spanRows selects the rows of a span's conversations below the bound.
-func (r *pgRelation) spanRows(span pgSpan, upper Time) (*pgStatement, error) {
+// spanRows is pageRows for a span.
+func (r *pgRelation) spanRows(span pgSpan) (*pgStatement, error) {
 	s := &pgStatement{}
 	upto, err := r.keysetArg(s, span.upto)
 	if err != nil {
@@ -51,17 +51,8 @@ func (r *pgRelation) spanRows(span pgSpan, upper Time) (*pgStatement, error) {
 		}
 		where += " AND " + r.idColumn.sql + " > " + after
 	}
-	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s%s", r.list, r.from, where, r.below(s, upper)+r.only(" AND "))
+	s.sql = fmt.Sprintf("SELECT %s FROM %s WHERE %s%s", r.list, r.from, where, r.only(" AND "))
 	return s, nil
-}
-
-// below is the condition that leaves out rows at or after the bound. Rows
-// without a time stay: they may be ignored ones, or rejects.
-func (r *pgRelation) below(s *pgStatement, upper Time) string {
-	if r.sentCut == "" {
-		return ""
-	}
-	return " AND (" + fmt.Sprintf(r.sentCut, s.arg(pgInstant(upper), "timestamptz")) + ") IS NOT TRUE"
 }
 
 // strayRows selects the rows of no conversation that a pass looks at, up to a
@@ -81,7 +72,7 @@ func (r *pgRelation) countStrays(p *PostgresPass) *pgStatement {
 }
 
 func (r *pgRelation) strayWhere(s *pgStatement, p *PostgresPass) string {
-	where := r.idColumn.sql + " IS NULL" + r.below(s, p.Upper) + r.only(" AND ")
+	where := r.idColumn.sql + " IS NULL" + r.only(" AND ")
 	if !p.Full {
 		where += " AND " + r.changed.where(s, p.Lower, p.Upper)
 	}
@@ -103,14 +94,14 @@ func (r *pgRelation) sample() *pgStatement {
 	for i := range ids {
 		ids[i] = r.sampleID(i)
 	}
-	s, _ := r.pageRows(ids, latestAt(zeroDay))
+	s, _ := r.pageRows(ids)
 	return s
 }
 
 // sampleSpan is a statement like those of pages that follow an index.
 func (r *pgRelation) sampleSpan() (*pgStatement, error) {
 	after := r.sampleID(0)
-	return r.spanRows(pgSpan{&after, r.sampleID(1)}, latestAt(zeroDay))
+	return r.spanRows(pgSpan{&after, r.sampleID(1)})
 }
 
 // sampleID is an id that the relation could have.

@@ -227,7 +227,7 @@ func (p *pass) page(ctx context.Context, page extract.Page) error {
 		if err := p.conversation(ctx, t, known[t.ConversationID]); err != nil {
 			return err
 		}
-		if rows += int64(t.Rows()); t.Rows() > 0 {
+		if rows += int64(t.Rows()); t.Rows() > 0 || t.Ahead != 0 {
 			delete(p.unseen, t.ConversationID)
 		}
 	}
@@ -332,8 +332,11 @@ func (p *pass) add(c *transform.Conversation, events []*transform.Event) {
 func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
 	p.chunk.rejects = append(p.chunk.rejects, c.Rejects...)
 	p.chunk.tally.reject(c, p.settled)
-	if _, noted := p.due[c.ID]; c.Due != 0 || noted && p.settles() {
+	switch noted := p.due[c.ID]; {
+	case p.settles() && (c.Due != 0 || noted != 0):
 		p.chunk.due[c.ID] = c.Due
+	case c.Due != 0: // what was noted may be of what is not selected, or lacking
+		p.chunk.due[c.ID] = extract.Earliest(noted, c.Due)
 	}
 	if p.rejected[c.ID] && p.settles() && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
 		p.chunk.clean = append(p.chunk.clean, c.ID)

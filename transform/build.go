@@ -18,7 +18,8 @@ type Conversation struct {
 	// Events are in their order in the conversation.
 	Events []Event
 	// Due is when to look at the conversation again, whether it changes or not:
-	// an event waits, or an end may come to be inferred. 0: never.
+	// an event waits, an end may come to be inferred, or the time of a row has
+	// not come yet. 0: never.
 	Due extract.Time
 	// Rejects are the rows that could not be read, the events that cannot be
 	// sent, and, if Rejected is set, the conversation itself. There are none if
@@ -47,6 +48,14 @@ type Known struct {
 // Conversation.Events is for the caller to add. The conversation keeps strings
 // of the transcript.
 func (b *Builder) Build(t *extract.Transcript, known Known, tally *Tally) Conversation {
+	c := b.rebuild(t, known, tally)
+	if !c.Suppressed {
+		c.Due = extract.Earliest(c.Due, t.Ahead)
+	}
+	return c
+}
+
+func (b *Builder) rebuild(t *extract.Transcript, known Known, tally *Tally) Conversation {
 	c := Conversation{ID: t.ConversationID, Rejects: slices.Clip(t.Rejects)}
 	rows := b.arrange(t, tally)
 	tally.add(Filtered, t.Filtered)

@@ -63,9 +63,7 @@ func (d *deriving) event(f *draft) {
 	if due := f.at.Add(d.opts.WaitForAgent); !f.agent.final && !d.opts.Final && due > d.known.Horizon && d.opts.WaitForAgent > 0 {
 		d.waiting++
 		d.settle(f.row, Waiting)
-		if d.Due == 0 || due < d.Due {
-			d.Due = due
-		}
+		d.Due = extract.Earliest(d.Due, due)
 		return
 	}
 	// Events are large: this one is made in its place, not copied there.
