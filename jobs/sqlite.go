@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/cespare/xxhash/v2"
 	"github.com/pressly/goose/v3"
+	"modernc.org/libc"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -52,6 +53,20 @@ func init() {
 			}
 			return nil, fmt.Errorf("hash a conversation's id: it is a %T", args[0])
 		})
+}
+
+// A statement keeps what it has overwritten, to take itself back; beyond so many
+// bytes in a temporary file, of which a process that is killed may leave the name,
+// and for which some machines have no folder. Rows of the ledger that lie apart
+// need more than the usual 64 KB.
+const statementJournal = 1 << 20
+
+func init() {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	size := libc.NewVaList(int32(statementJournal))
+	defer libc.Xfree(tls, size)
+	sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_STMTJRNL_SPILL, size)
 }
 
 // OpenSQLite opens the state store in a file, which is created if it does not

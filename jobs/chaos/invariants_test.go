@@ -155,17 +155,10 @@ func (r *rig) checkAccounts() {
 }
 
 // checkLeftovers: I8. Runs that were killed leave temporary files behind; one
-// that comes to its end leaves none, theirs included. Only SQLite may have been
-// killed between making a file and removing its name, before anything is in it.
+// that comes to its end leaves none, theirs included.
 func (r *rig) checkLeftovers() {
 	r.Helper()
 	err := filepath.WalkDir(r.tmp, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(entry.Name(), "etilqs_") {
-			var info fs.FileInfo
-			if info, err = entry.Info(); err == nil && info.Size() == 0 {
-				return nil
-			}
-		}
 		if err == nil && !entry.IsDir() {
 			r.Errorf("I8: left behind: %s", path)
 		}
