@@ -391,6 +391,23 @@ func TestPostgresTooMuch(t *testing.T) {
 	}
 }
 
+// Rows whose id is bad can be those that take more memory than a conversation
+// may.
+func TestPostgresTooMuchOfABadID(t *testing.T) {
+	dsn := postgrestest.New(t)
+	pgExec(t, dsn, `CREATE TABLE messages (conversation_id text, sent_at timestamptz DEFAULT '2025-01-01', role text DEFAULT 'agent', body text)`,
+		`INSERT INTO messages (conversation_id) VALUES ('a')`,
+		`INSERT INTO messages (conversation_id, role, body) SELECT '', 'system', repeat('y', 20000) FROM generate_series(1, 10)`)
+	pass := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("messages"), PageBytes: 10_000, Memory: 400_000}))
+	rows := map[string]int{}
+	for _, tr := range pgPages(t, pass, "") {
+		rows[tr.ConversationID] += tr.Rows()
+	}
+	if rows[""] != 10 || rows["a"] != 1 {
+		t.Errorf("rows by conversation: %v", rows)
+	}
+}
+
 func TestPostgresStrays(t *testing.T) {
 	dsn := postgrestest.New(t)
 	pgExec(t, dsn, pgEmpty, `INSERT INTO messages SELECT NULL, '2025-01-01', NULL, CASE WHEN i = 1 THEN 'system' ELSE 'agent' END, i FROM generate_series(1, 30) AS i`,

@@ -343,7 +343,13 @@ func testSettings(t *testing.T, s *State) {
 	check("after another namespace", begun, ExitDiffers)
 	_, l := acquire(t, j)
 	mustCommit(t, l, commit{advance: &begun})
-	if err := l.Accept(t.Context(), spec); err != nil {
+	expire(t, l)
+	_, next := acquire(t, j)
+	if err := l.Accept(t.Context(), spec); !errors.Is(err, errFenced) {
+		t.Errorf("accepting without the lease: %v", err)
+	}
+	check("after accepting that did not come to its end", begun, ExitDiffers)
+	if err := next.Accept(t.Context(), spec); err != nil {
 		t.Fatal(err)
 	}
 	check("after accepting", begun, ExitDone)
