@@ -63,24 +63,7 @@ func (a *arrivals) arrive(minute int, id, role, kind, author string) {
 // run exports the rows as of so many minutes after noon and runs the job.
 func (a *arrivals) run(minute int, change func(*Execution)) Summary {
 	a.Helper()
-	path := filepath.Join(a.dir, a.file)
-	f, err := os.Create(path)
-	if err != nil {
-		a.Fatal(err)
-	}
-	w, err := writer.NewParquetWriterFromWriter(f, new(arrivedRow), 1)
-	if err != nil {
-		a.Fatal(err)
-	}
-	for _, row := range a.rows {
-		if err := w.Write(row); err != nil {
-			a.Fatal(err)
-		}
-	}
-	at := noon.Add(time.Duration(minute) * time.Minute)
-	if err := errors.Join(w.WriteStop(), f.Close(), os.Chtimes(path, at, at)); err != nil {
-		a.Fatal(err)
-	}
+	writeExport(a.T, filepath.Join(a.dir, a.file), minute, a.rows)
 	file := strings.Replace(arrivalsJob, "# MORE", a.more, 1)
 	spec, err := ParseSpec(filepath.Join(a.dir, "job.yaml"), []byte(file), os.LookupEnv)
 	if err != nil {
@@ -95,6 +78,28 @@ func (a *arrivals) run(minute int, change func(*Execution)) Summary {
 		a.Fatal(err)
 	}
 	return summary
+}
+
+// writeExport writes a file of rows as of so many minutes after noon.
+func writeExport(t *testing.T, path string, minute int, rows []arrivedRow) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := writer.NewParquetWriterFromWriter(f, new(arrivedRow), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if err := w.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := noon.Add(time.Duration(minute) * time.Minute)
+	if err := errors.Join(w.WriteStop(), f.Close(), os.Chtimes(path, at, at)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // sent are the events in the file: the last word of the name, message, seconds
@@ -247,6 +252,28 @@ func TestResumedPassNotes(t *testing.T) {
 	a.later(200)
 	a.run(200, nil)
 	a.wantEnds(3)
+}
+
+// TestGoneChat: a chat that is not there any more is waited for once more, and
+// not for ever; should it come back it is sent.
+func TestGoneChat(t *testing.T) {
+	a := newArrivals(t)
+	a.arrive(0, "m1", "customer", "message", "anna")
+	a.run(10, nil)
+	gone := a.rows
+	a.rows = []arrivedRow{{"z", "m9", noon.UnixMilli(), "customer", "message", "zoe", nil}}
+	if s := a.run(90, nil); s.Due != 1 {
+		t.Errorf("%d conversations are due once it is gone", s.Due)
+	}
+	if s := a.run(90, nil); s.Due != 0 || s.Nothing {
+		t.Errorf("%d conversations are still due: %+v", s.Due, s)
+	}
+	if s := a.run(90, nil); !s.Nothing {
+		t.Errorf("a further run: %+v", s)
+	}
+	a.rows = append(a.rows, gone...)
+	a.run(100, nil)
+	a.want("Started m9 0s", "Sent m9 0s", "Started m1 0s", "Sent m1 0s")
 }
 
 // TestRangeKeepsNotes: a run for a range of time that does not send what a chat

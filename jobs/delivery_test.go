@@ -25,7 +25,8 @@ type delivery struct {
 	*testing.T
 	server *segmenttest.Server
 	dir    string
-	extra  string // further lines of the job file
+	job    string // the job file without destination
+	extra  string // further lines of it
 	log    bytes.Buffer
 	chunk  int
 	stop   chan struct{}
@@ -43,7 +44,7 @@ func newDelivery(t *testing.T) *delivery {
 
 func newDeliveryOf(t *testing.T, conversations int) *delivery {
 	t.Helper()
-	d := &delivery{T: t, server: segmenttest.New(t), dir: t.TempDir(), chunk: 7 * conversations / 4, stop: make(chan struct{}), retryFor: "10m"}
+	d := &delivery{T: t, server: segmenttest.New(t), dir: t.TempDir(), job: deliveryJob, chunk: 7 * conversations / 4, stop: make(chan struct{}), retryFor: "10m"}
 	f, err := os.Create(filepath.Join(d.dir, "chats.parquet"))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ const canaryBody = "Is there anything else I can do for you?"
 
 func (d *delivery) spec() *Spec {
 	d.Helper()
-	file := deliveryJob + `
+	file := d.job + `
 destination:
   segment: {source: test, write_key: "` + canaryKey + `", rate: unlimited, retry_for: ` + d.retryFor + `, endpoint: "` + d.server.URL + `"}
 ` + d.extra
@@ -311,14 +312,7 @@ func TestDeliveryOfABadEvent(t *testing.T) {
 	if n := len(d.server.Requests()); n != before {
 		t.Errorf("%d requests of a run that has nothing to send", n-before)
 	}
-	err := WithLease(t.Context(), spec, slog.New(slog.DiscardHandler), func(ctx context.Context, l *Lease) error {
-		_, err := l.Settle(ctx, RejectFilter{Reason: "refused_by_segment"}, RejectClosed)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	only := &Selection{Conversations: map[string]bool{rejects[i].ConversationID: true}}
+	only := &Selection{Conversations: map[string]bool{rejects[i].ConversationID: true}, Retry: map[int64]bool{rejects[i].ID: true}}
 	if _, err := Execute(t.Context(), Execution{Spec: spec, Select: only, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}

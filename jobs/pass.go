@@ -27,7 +27,7 @@ type pass struct {
 	horizon extract.Time    // up to which the source shows rows
 	counts  Counts          // of the pass up to and with the chunks handed on
 	built   int             // conversations rebuilt
-	unseen  map[string]bool // selected conversations that the source did not show yet
+	unseen  map[string]bool // conversations asked for by their ids that the source did not show yet
 
 	// examine, if it is set, is given every conversation instead of its events
 	// being handed on. The transcript's messages are valid until it returns.
@@ -49,10 +49,16 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 	if err != nil {
 		return nil, &Error{Exit: ExitUsage, Err: err}
 	}
+	reads := r.reads(from)
 	p := &pass{
 		Run: r, sink: to, builder: builder,
-		source: r.Source.Pass(r.reads(from)), horizon: from.Upper,
-		counts: from.Tally.Clone(), unseen: r.Select.within(r.Shard),
+		source: r.Source.Pass(reads), horizon: from.Upper,
+		counts: from.Tally.Clone(), unseen: make(map[string]bool),
+	}
+	for _, id := range reads.Due {
+		if r.Shard.Has(id) {
+			p.unseen[id] = true
+		}
 	}
 	p.open(0)
 	return p, nil
@@ -81,7 +87,7 @@ func (r *Run) reads(from Checkpoint) extract.Pass {
 		}
 	}
 	slices.Sort(pass.Due)
-	if len(pass.Due) > 0 {
+	if first > r.overdue {
 		// A note is due some time after a message.
 		pass.DueSince = first.Add(-max(r.Options.WaitForAgent, r.Options.EndAfterIdle))
 	}
@@ -122,7 +128,23 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	if p.limited() {
 		return pipe.checkpoint, nil
 	}
-	return pipe.checkpoint, pipe.finish(ctx, r.files.atEnd(from.Pass, p.source.Files()))
+	return pipe.checkpoint, pipe.finish(ctx, r.files.atEnd(from.Pass, p.source.Files()), p.gone(from))
+}
+
+// gone returns, as due no more, the conversations that a pass from a checkpoint,
+// which has read the source to its end, looked for in all of it and did not find,
+// nor did the pass before.
+func (p *pass) gone(from Checkpoint) map[string]extract.Time {
+	if from.Position != "" {
+		return nil
+	}
+	over := make(map[string]extract.Time)
+	for id := range p.unseen {
+		if p.due[id] <= p.overdue {
+			over[id] = 0
+		}
+	}
+	return over
 }
 
 // visit reads the selected conversations, wherever they are. What is delivered
@@ -150,7 +172,12 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err := errors.Join(p.read(ctx, from.Position), pipe.wait()); err != nil {
 		return err
 	}
-	return p.missing()
+	if err := p.missing(); err != nil || r.Select.Retry == nil {
+		return err
+	}
+	// A database is asked for conversations, and cannot be for the rows of none.
+	strays := len(r.Source.Files()) > 0
+	return r.lease.closeRetried(context.WithoutCancel(ctx), r.Select.Retry, r.id, strays)
 }
 
 // miss notes whether files are gone that the job has read, or begun to read.
@@ -163,7 +190,7 @@ func (r *Run) miss(ctx context.Context, at Checkpoint) error {
 // missing returns an error if conversations were selected that the source, now
 // read to its end, does not have.
 func (p *pass) missing() error {
-	if p.limited() || len(p.unseen) == 0 || p.Select.MayLack {
+	if p.limited() || len(p.unseen) == 0 || p.Select == nil || p.Select.Retry != nil {
 		return nil
 	}
 	return errNoConversation(slices.Sorted(maps.Keys(p.unseen)))

@@ -281,13 +281,14 @@ func (p *pipeline) halt(ctx context.Context, c *chunk, counts Counts) error {
 	return p.lease.Commit(context.WithoutCancel(ctx), p.runID, commit{rejects: c.rejects, advance: &halted})
 }
 
-// finish marks the pass as done. All chunks have ended without an error.
-func (p *pipeline) finish(ctx context.Context, files *fileList) error {
+// finish marks the pass as done, and conversations as due no more. All chunks
+// have ended without an error.
+func (p *pipeline) finish(ctx context.Context, files *fileList, over map[string]extract.Time) error {
 	p.recording.Lock()
 	defer p.recording.Unlock()
 	done := p.checkpoint
 	done.Done = true
-	if err := p.lease.Commit(context.WithoutCancel(ctx), p.runID, commit{advance: &done, files: files}); err != nil {
+	if err := p.lease.Commit(context.WithoutCancel(ctx), p.runID, commit{advance: &done, files: files, due: over}); err != nil {
 		return err
 	}
 	p.checkpoint = done

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // RejectFilter selects rejects. The zero RejectFilter selects all.
@@ -50,8 +52,7 @@ func (j *JobState) FindRejects(ctx context.Context, f RejectFilter) ([]StoredRej
 
 // Settle puts the selected open rejects into a state: RejectAccepted says that
 // they are all right and lets a run that was halted go on, RejectDropped that
-// they are never to be delivered, RejectClosed that they are to be tried again.
-// It returns those it found.
+// they are never to be delivered. It returns those it found.
 func (l *Lease) Settle(ctx context.Context, f RejectFilter, state string) ([]StoredReject, error) {
 	f.State = RejectOpen
 	found, err := l.job.FindRejects(ctx, f)
@@ -70,40 +71,56 @@ func (l *Lease) Settle(ctx context.Context, f RejectFilter, state string) ([]Sto
 		}
 		return nil
 	})
-	if err != nil || state == RejectClosed {
+	if err != nil {
 		return found, err
 	}
 	return found, l.resume(ctx)
 }
 
-// takeBack forgets that events were refused. If any was recorded as rejected the
-// position is past it: the pass begins again.
-func (l *Lease) takeBack(ctx context.Context, ids []string) error {
-	taken := int64(0)
-	err := l.job.transact(ctx, func(tx *sql.Tx) error {
-		for _, id := range ids {
-			result, err := tx.ExecContext(ctx, `DELETE FROM rejects WHERE job_id = $1 AND locator = $2 AND stage = $3 AND state = $4`,
-				l.job.id, id, string(extract.StageSend), RejectOpen)
+// closeRetried closes, of rejects that a run has tried again, those that it did
+// not record anew; of rows of no conversation only if the run has read them.
+func (l *Lease) closeRetried(ctx context.Context, ids map[int64]bool, runID string, strays bool) error {
+	return l.job.transact(ctx, func(tx *sql.Tx) error {
+		if err := l.hold(ctx, tx); err != nil {
+			return err
+		}
+		for id := range ids {
+			_, err := tx.ExecContext(ctx, `UPDATE rejects SET state = $4, payload = ''
+				WHERE job_id = $1 AND id = $2 AND state = $3 AND last_run <> $5 AND (length(conversation) > 0 OR $6)`,
+				l.job.id, id, RejectOpen, RejectClosed, runID, strays)
 			if err != nil {
-				return fmt.Errorf("take back rejects of job %s: %w", l.job.Name, err)
+				return fmt.Errorf("close reject %d of job %s: %w", id, l.job.Name, err)
 			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			taken += n
 		}
 		return nil
 	})
-	if err != nil || taken == 0 {
-		return err
-	}
-	at, err := l.job.Checkpoint(ctx, l.shard)
+}
+
+// takeBack forgets that events were refused, but for the rejects that were there
+// before and tried again, and notes their conversations as due: wherever the
+// job's pass is, the next run looks at them.
+func (l *Lease) takeBack(ctx context.Context, refused *load.Refused, selected *Selection) error {
+	open, err := l.job.Rejects(ctx, RejectOpen)
 	if err != nil {
 		return err
 	}
-	at.Position, at.Tally = "", newCounts()
-	return l.Commit(ctx, "", commit{advance: &at})
+	due := make(map[string]extract.Time)
+	return l.job.transact(ctx, func(tx *sql.Tx) error {
+		if err := l.hold(ctx, tx); err != nil {
+			return err
+		}
+		for i := range open {
+			r := &open[i]
+			if r.Stage != extract.StageSend || !slices.Contains(refused.IDs, r.Locator) || selected.retries(r.ID) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM rejects WHERE id = $1`, r.ID); err != nil {
+				return fmt.Errorf("take back rejects of job %s: %w", l.job.Name, err)
+			}
+			due[r.ConversationID] = refused.Since
+		}
+		return l.job.writeDue(ctx, tx, due)
+	})
 }
 
 // resume lets passes that were halted go on.

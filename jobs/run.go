@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -45,6 +46,7 @@ type Run struct {
 	lacking     bool                            // files are gone, and the job will not take note of it: it is no pass
 	ledgerEmpty bool                            // nothing was ever delivered: no need to look
 	due         map[string]extract.Time         // notes at the run's start
+	overdue     extract.Time                    // notes up to here were due in the pass before already; 0: none was, or it is not known
 	rejected    map[string]bool                 // conversations with open rejects at the run's start
 	settled     map[rejectKey]bool              // rejects that somebody accepted or dropped
 	unsendable  map[transform.ID]extract.Reason // events that were refused, and nobody said to retry
@@ -194,11 +196,12 @@ func (r *Run) nextPass(ctx context.Context, last Checkpoint) (Checkpoint, error)
 		return next, err
 	}
 	r.files.begun, r.files.fresh = r.Source.Files(), true
-	if !r.Full {
+	if r.Full {
+		r.files.known = nil
+	} else {
 		next.Lower = r.Source.NextLower(last.Lower, last.Upper)
-		return next, nil
 	}
-	r.files.known = nil
+	r.overdue = cmp.Or(next.Lower, last.Upper)
 	return next, nil
 }
 
@@ -206,7 +209,17 @@ func (r *Run) nextPass(ctx context.Context, last Checkpoint) (Checkpoint, error)
 // read, or not with these options.
 func (r *Run) isNew(last Checkpoint) bool {
 	unchanged := last.Source != "" && last.Source == r.Source.Version()
-	return !unchanged || r.Full || r.Options.Final && len(r.due) > 0
+	return !unchanged || r.Full || r.Options.Final && len(r.due) > 0 || r.isDue(last.Upper)
+}
+
+// isDue reports whether there is a note of a time that has been reached.
+func (r *Run) isDue(reached extract.Time) bool {
+	for conversation, at := range r.due {
+		if at <= reached && r.Shard.Has(conversation) {
+			return true
+		}
+	}
+	return false
 }
 
 // onlyOnce ends a run of a job without a ledger whose only pass is done.
@@ -237,7 +250,7 @@ func (r *Run) recall(ctx context.Context) (err error) {
 	r.rejected, r.settled = make(map[string]bool), make(map[rejectKey]bool)
 	r.unsendable = make(map[transform.ID]extract.Reason)
 	for _, reject := range stored {
-		if id, ok := transform.ParseID(reject.Locator); ok && reject.Stage == extract.StageSend && reject.State != RejectClosed {
+		if id, ok := transform.ParseID(reject.Locator); ok && reject.Stage == extract.StageSend && reject.State != RejectClosed && !r.Select.retries(reject.ID) {
 			r.unsendable[id] = reject.Reason
 		}
 		switch reject.State {
@@ -336,14 +349,15 @@ func (r *Run) conclude(ctx context.Context) error {
 }
 
 // takeBack removes the rejects of events that were refused before it turned out
-// that everything is, and lets the pass begin again: the ledger holds back what
-// was accepted. It returns the run's error.
+// that everything is, so that the next run sends these events. Without a ledger
+// they stay: nobody could look at a part of the source. It returns the run's
+// error.
 func (r *Run) takeBack(ctx context.Context, failure error) error {
 	var refused *load.Refused
-	if !errors.As(failure, &refused) || len(refused.IDs) == 0 {
+	if !errors.As(failure, &refused) || len(refused.IDs) == 0 || r.NoLedger {
 		return failure
 	}
-	return errors.Join(failure, r.lease.takeBack(context.WithoutCancel(ctx), refused.IDs))
+	return errors.Join(failure, r.lease.takeBack(context.WithoutCancel(ctx), refused, r.Select))
 }
 
 // balance checks that every row read has its outcome.

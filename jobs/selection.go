@@ -12,9 +12,13 @@ import (
 // all of them.
 type Selection struct {
 	Conversations map[string]bool // nil: all
-	MayLack       bool            // that the source does not have all of them is no error
 	From          extract.Time    // events from here; 0: from the first
 	Until         extract.Time    // to here, exclusive; 0: to the last
+
+	// Retry are rejects, by their numbers, of the conversations, which the source
+	// need not have any more: the events that they hold back are sent, and those
+	// that did not come up again are closed once all is done.
+	Retry map[int64]bool
 }
 
 // has reports whether a conversation is selected.
@@ -22,19 +26,8 @@ func (s *Selection) has(conversation string) bool {
 	return s == nil || s.Conversations == nil || s.Conversations[conversation]
 }
 
-// within returns the conversations of a shard that are selected by their ids.
-func (s *Selection) within(shard extract.Shard) map[string]bool {
-	ids := make(map[string]bool)
-	if s == nil {
-		return ids
-	}
-	for id := range s.Conversations {
-		if shard.Has(id) {
-			ids[id] = true
-		}
-	}
-	return ids
-}
+// retries reports whether a reject is to be tried again.
+func (s *Selection) retries(reject int64) bool { return s != nil && s.Retry[reject] }
 
 // errNoConversation refuses ids that the source does not have.
 func errNoConversation(ids []string) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/load"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -51,6 +52,7 @@ func testState(t *testing.T, open func(*testing.T) *State) {
 		"who lost the lease writes facts only":  testFenced,
 		"a lease that ran out is taken over":    testTakeOver,
 		"rejects live and close":                testRejectLife,
+		"rejects are taken back and retried":    testRejectsAgain,
 		"settings are compared":                 testSettings,
 		"files are those of passes":             testManifest,
 		"jobs do not see each other":            testJobsApart,
@@ -320,6 +322,70 @@ func testRejectLife(t *testing.T, s *State) {
 	}
 	mustCommit(t, l, commit{rejects: []extract.Reject{event}})
 	check(RejectDropped, "id-1 ")
+}
+
+// testRejectsAgain takes rejects back and tries them again, which only the owner
+// of the lease may do, and leaves the position where it is.
+func testRejectsAgain(t *testing.T, s *State) {
+	j := testJob(t, s, "job")
+	_, zombie := acquire(t, j)
+	refused := func(id, conversation string) extract.Reject {
+		return extract.Reject{Locator: id, Reason: "refused_by_segment", Stage: extract.StageSend, ConversationID: conversation}
+	}
+	mustCommit(t, zombie, commit{
+		rejects: []extract.Reject{refused("id-1", "a"), refused("id-2", "b"), refused("id-3", "c"), refused("id-4", "")},
+		advance: &Checkpoint{Pass: 1, Position: "1", Tally: newCounts()},
+	})
+	expire(t, zombie)
+	_, owner := acquire(t, j)
+	all := &load.Refused{IDs: []string{"id-1", "id-2"}, Since: 7}
+	again := &Selection{Retry: make(map[int64]bool)} // all but the first
+	check := func(when string, want ...string) {
+		t.Helper()
+		open, err := j.Rejects(t.Context(), RejectOpen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range open {
+			got = append(got, r.Locator)
+			if r.Locator != "id-1" {
+				again.Retry[r.ID] = true
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("open rejects after %s (-want +got)\n%s", when, diff)
+		}
+	}
+	check("they were recorded", "id-1", "id-2", "id-3", "id-4")
+	for _, err := range []error{zombie.takeBack(t.Context(), all, again), zombie.closeRetried(t.Context(), again.Retry, "later", true)} {
+		if !errors.Is(err, errFenced) {
+			t.Errorf("without the lease: %v", err)
+		}
+	}
+	check("another took over", "id-1", "id-2", "id-3", "id-4")
+	if err := owner.takeBack(t.Context(), all, again); err != nil {
+		t.Fatal(err)
+	}
+	check("two were taken back of which one is tried again", "id-2", "id-3", "id-4")
+	due, _ := j.Due(t.Context())
+	if at, _ := j.Checkpoint(t.Context(), ""); at.Position != "1" || len(due) != 1 || due["a"] != 7 {
+		t.Errorf("position %q, due %v", at.Position, due)
+	}
+	for _, step := range []struct {
+		when, run string
+		strays    bool
+		want      []string
+	}{
+		{"the run recorded them anew", "run", true, []string{"id-2", "id-3", "id-4"}},
+		{"a run that reads conversations only", "later", false, []string{"id-4"}},
+		{"a run that reads all rows", "later", true, nil},
+	} {
+		if err := owner.closeRetried(t.Context(), again.Retry, step.run, step.strays); err != nil {
+			t.Fatal(err)
+		}
+		check(step.when, step.want...)
+	}
 }
 
 func testSettings(t *testing.T, s *State) {

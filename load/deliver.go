@@ -6,6 +6,10 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
+
+	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/transform"
 )
 
 // deliver sends b until Segment has taken or refused each of its events.
@@ -104,7 +108,7 @@ func (s *sending) narrow(b batch, a *answer) error {
 // whatever it is sent.
 func (s *sending) refuse(b batch, a *answer) error {
 	detail := fmt.Sprintf("Segment answered %s%s", a.statusText(), s.quote(b, a))
-	ids := s.refusals.add(b[0].event.ID.String())
+	ids, since := s.refusals.add(b[0].event)
 	if ids == nil {
 		b[0].reject(RefusedBySegment, detail)
 		return nil
@@ -114,6 +118,7 @@ func (s *sending) refuse(b batch, a *answer) error {
 		Advice:  "check destination.segment.endpoint and look at the events with: chatbackfill preview",
 		Status:  a.status,
 		IDs:     ids,
+		Since:   since,
 	})
 }
 
@@ -146,21 +151,26 @@ func (s *sending) refusedAll(b batch, a *answer) *Refused {
 // mean that it is not the events.
 const maxRefusals = 20
 
-// refusals are the ids of the events that were refused since one was accepted.
+// refusals are the events that were refused since one was accepted.
 type refusals struct {
-	mu  sync.Mutex
-	ids []string
+	mu    sync.Mutex
+	ids   []string
+	since extract.Time // each of their conversations has a message at or after it
 }
 
-// add returns nil, or all the ids if they are too many.
-func (r *refusals) add(id string) []string {
+// add returns nil, or all the ids if they are too many, with what [Refused] says
+// of their conversations.
+func (r *refusals) add(e *transform.Event) ([]string, extract.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ids = append(r.ids, id)
-	if len(r.ids) < maxRefusals {
-		return nil
+	began := e.Timestamp.Add(-time.Duration(e.Duration+1) * time.Second) // both are rounded down
+	if len(r.ids) == 0 || began < r.since {
+		r.since = began
 	}
-	return slices.Clone(r.ids)
+	if r.ids = append(r.ids, e.ID.String()); len(r.ids) < maxRefusals {
+		return nil, 0
+	}
+	return slices.Clone(r.ids), r.since
 }
 
 func (r *refusals) clear() {

@@ -26,6 +26,9 @@ type Refused struct {
 	// events have no outcome; a caller that was given one earlier as a reject, by
 	// another call of Send, takes it back.
 	IDs []string
+	// Since is a time at or after which each of these events' conversations has a
+	// message, if there are any.
+	Since extract.Time
 }
 
 func (e *Refused) Error() string { return e.Problem }

@@ -273,19 +273,20 @@ func (a *app) retryRejects(ctx context.Context, spec *jobs.Spec, f jobs.RejectFi
 		return usageError(errors.New("rejects retry delivers a part of a job, and ledger: off does not know what of it was delivered"),
 			"ledger: on from the first run")
 	}
-	var found []jobs.StoredReject
-	err := jobs.WithLease(ctx, spec, a.log, func(ctx context.Context, l *jobs.Lease) (err error) {
-		found, err = l.Settle(ctx, f, jobs.RejectClosed)
+	f.State = jobs.RejectOpen
+	selection := &jobs.Selection{Conversations: make(map[string]bool), Retry: make(map[int64]bool)}
+	err := jobs.WithState(ctx, spec, func(j *jobs.JobState) error {
+		found, err := j.FindRejects(ctx, f)
+		for i := range found {
+			selection.Conversations[found[i].ConversationID] = true
+			selection.Retry[found[i].ID] = true
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	selection := &jobs.Selection{Conversations: make(map[string]bool), MayLack: true}
-	for i := range found {
-		selection.Conversations[found[i].ConversationID] = true
-	}
-	if len(found) == 0 {
+	if len(selection.Retry) == 0 {
 		fmt.Fprintln(a.out, "no open rejects")
 		return nil
 	}
