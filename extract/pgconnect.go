@@ -67,8 +67,9 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 	defer silence.Stop()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; "+
-			"SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off%s",
-		timeout.Milliseconds(), lockTimeout.Milliseconds(), idleTimeout.Milliseconds(), settings)})
+			"SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off%s%s",
+		timeout.Milliseconds(), lockTimeout.Milliseconds(), idleTimeout.Milliseconds(),
+		newerSettings(conn.Conn().PgConn().ParameterStatus("server_version")), settings)})
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,19 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 	defer cancel()
 	tx.Rollback(end)
 	return err
+}
+
+// noTransactionTimeout lifts what may be set for the role or the database:
+// statements have a timeout of their own.
+const noTransactionTimeout = "; SET LOCAL transaction_timeout = 0"
+
+// newerSettings are those that not every server knows.
+func newerSettings(version string) string {
+	major := 0
+	if _, err := fmt.Sscanf(version, "%d", &major); err != nil || major < 17 {
+		return ""
+	}
+	return noTransactionTimeout
 }
 
 // rows calls each with the values of every row, which are valid until it

@@ -49,7 +49,7 @@ var (
 	transientClasses = []string{"08", "53"} // connection, resources
 	transientCodes   = []string{
 		"57P01", "57P02", "57P03", "57P05", "25P03", // shut down, crashed, starting, idle too long
-		"57014", "55P03", // statement and lock timeout
+		"57014", "25P04", "55P03", // statement, transaction and lock timeout
 		"40001", "40P01",
 	}
 )
@@ -71,10 +71,11 @@ func transient(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
-// isTimeout reports whether a statement took too long, or was cancelled.
+// isTimeout reports whether a statement or its transaction took too long, also
+// for a standby that has to go on replaying, or was cancelled.
 func isTimeout(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == "57014"
+	return errors.As(err, &pgErr) && slices.Contains([]string{"57014", "25P04", "40001"}, pgErr.Code)
 }
 
 // isSchema reports whether a statement that was good is so no longer.

@@ -11,8 +11,11 @@ import (
 )
 
 // errPageTooLarge stops a page that has to be read in smaller ones: it holds more
-// than PageBytes, or takes too long.
-var errPageTooLarge = errors.New("the page is too large")
+// than PageBytes, or, being errPageTooSlow too, takes too long.
+var (
+	errPageTooLarge = errors.New("the page is too large")
+	errPageTooSlow  = fmt.Errorf("%w: it takes too long", errPageTooLarge)
+)
 
 // pgPage collects the rows of some conversations. They come in any order.
 type pgPage struct {

@@ -79,7 +79,7 @@ func (read *pgRead) attempt(ctx context.Context, tx *pgTransaction) error {
 	err := read.fill(ctx, tx)
 	if isTimeout(err) && ctx.Err() == nil && read.tried() > 1 {
 		read.pass.log.Warn("reading from Postgres is tried again with a smaller page", "conversations", read.tried(), "error", read.pass.fault(err))
-		return errPageTooLarge
+		return errPageTooSlow
 	}
 	return err
 }

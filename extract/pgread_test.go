@@ -14,7 +14,7 @@ func TestPostgresReadsAnew(t *testing.T) {
 	const conversations = 60
 	pgMany(t, dsn, conversations)
 	for name, set := range map[string]Set{"an index": {Table: "messages"}, "a list": {Query: "SELECT * FROM messages"}} {
-		for _, cause := range []error{errPageMoved, errPageTooLarge} {
+		for _, cause := range []error{errPageMoved, errPageTooLarge, errPageTooSlow} {
 			t.Run(fmt.Sprint(name, ", ", cause), func(t *testing.T) {
 				p := pgFull(pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 8, AllowSlow: true}))
 				r := pgReader(t, p, p.After(""))

@@ -23,6 +23,8 @@ type PostgresReader struct {
 	pending []string  // ids of the list that are in no page yet
 	pages   []*pgRead // that are read, in their order
 	size    int       // conversations of the next page
+	steady  int       // so many pages stay at most as large
+	moving  time.Time // since when no page was read because its conversations are ever others; zero: they are not
 	room    int       // messages of the page before, as many as the next one may have
 	spare   spareMessages
 	read    atomic.Int64
@@ -126,6 +128,10 @@ func (r *PostgresReader) follow(ctx context.Context, last *pgRead) bool {
 	return last.known
 }
 
+// steadyPages is how many pages are read before they grow again, once one took
+// too long: to find out that the next one does costs as much as it may take.
+const steadyPages = 16
+
 // first waits for the first page that is read. If it has to be read anew there
 // is nothing in it.
 func (r *PostgresReader) first(ctx context.Context) (Page, error) {
@@ -137,21 +143,38 @@ func (r *PostgresReader) first(ctx context.Context) (Page, error) {
 	}
 	if read.err != nil {
 		r.rewind()
-		switch {
-		case errors.Is(read.err, errPageTooLarge):
-			r.size = max(1, read.tried()/2)
-		case !errors.Is(read.err, errPageMoved):
-			return Page{}, read.err
-		}
-		return Page{}, nil
+		return Page{}, r.anew(read)
 	}
-	r.pages = r.pages[1:]
+	r.pages, r.moving = r.pages[1:], time.Time{}
 	r.room = len(read.page.messages)
 	r.read.Add(read.page.read)
-	if read.page.bytes < r.pass.cfg.PageBytes/2 {
+	switch {
+	case r.steady > 0:
+		r.steady--
+	case read.page.bytes < r.pass.cfg.PageBytes/2:
 		r.size = min(2*r.size, r.pass.cfg.Page)
 	}
 	return read.out, nil
+}
+
+// anew returns an error if a page that could not be read is not to be read anew.
+func (r *PostgresReader) anew(read *pgRead) error {
+	switch {
+	case errors.Is(read.err, errPageTooLarge):
+		r.size = max(1, read.tried()/2)
+		if errors.Is(read.err, errPageTooSlow) {
+			r.steady = steadyPages
+		}
+		return nil
+	case !errors.Is(read.err, errPageMoved):
+		return read.err
+	case r.moving.IsZero():
+		r.moving = time.Now()
+	case time.Since(r.moving) > r.pass.policy.budget:
+		r.moving = time.Time{}
+		return &SourceUnavailable{Err: read.err}
+	}
+	return nil
 }
 
 // rewind takes back all pages that are read.

@@ -24,7 +24,7 @@ const (
 // temporaryStates are the SQLSTATEs, or the classes of them, of what passes
 // without anybody changing the job: the connection, resources and disk space,
 // deadlocks, a standby, timeouts, a server that stops or starts.
-var temporaryStates = []string{"08", "53", "40001", "40P01", readOnlyTransaction, "25P03", "55P03", "57014", "57P", "58030"}
+var temporaryStates = []string{"08", "53", "40001", "40P01", readOnlyTransaction, "25P03", "25P04", "55P03", "57014", "57P", "58030"}
 
 func temporaryState(code string) bool {
 	for _, prefix := range temporaryStates {
