@@ -295,6 +295,10 @@ func TestVisitWithoutFile(t *testing.T) {
 	bad := arrivedRow{"a", "bad", noon.UnixMilli(), "alien", "message", "anna", nil}
 	d.writeRows(d.path(2), new(arrivedRow), noon, bad)
 	visit := func(e *Execution) { e.Select = &Selection{Conversations: map[string]bool{"a": true}} }
+	retry := func(e *Execution) {
+		visit(e)
+		e.Select.Retry = map[int64]bool{1: true, 2: true}
+	}
 	rejects := func(change func(*Execution), want int) {
 		t.Helper()
 		if s := d.run(change); s.Rejects != want {
@@ -304,6 +308,7 @@ func TestVisitWithoutFile(t *testing.T) {
 	rejects(nil, 2) // and the row that is held
 	d.must(os.Rename(d.path(2), d.path(2)+".away"))
 	rejects(visit, 2)
+	rejects(retry, 2)
 	d.must(os.Rename(d.path(2)+".away", d.path(2)))
 	rejects(nil, 2)
 	d.write(2, "a 2")

@@ -172,7 +172,7 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err := errors.Join(p.read(ctx, from.Position), pipe.wait()); err != nil {
 		return err
 	}
-	if err := p.missing(); err != nil || r.Select.Retry == nil {
+	if err := p.missing(); err != nil || r.Select.Retry == nil || !p.settles() {
 		return err
 	}
 	// A database is asked for conversations, and cannot be for the rows of none.

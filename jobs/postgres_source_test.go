@@ -264,6 +264,36 @@ func TestPostgresResumedThenNext(t *testing.T) {
 	}
 }
 
+// TestPostgresGoneChat: a chat that the database does not have any more is
+// looked for as long as rows may still come late, and not for ever.
+func TestPostgresGoneChat(t *testing.T) {
+	c := newChatTable(t)
+	for _, row := range madeUpRows(2) {
+		c.insert(row, noon)
+	}
+	c.run()
+	late := extract.TimeOf(time.Now().Add(-30 * time.Minute))
+	spec := c.execution().Spec
+	err := WithLease(t.Context(), spec, quiet, func(ctx context.Context, l *Lease) error {
+		long := extract.TimeOf(noon)
+		return l.Commit(ctx, "", commit{due: map[string]extract.Time{"c-1": long, "gone": long, "late": late}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.run()
+	err = WithState(t.Context(), spec, func(j *JobState) error {
+		due, err := j.Due(t.Context())
+		if diff := cmp.Diff(map[string]extract.Time{"late": late}, due); diff != "" {
+			t.Errorf("due (-want +got)\n%s", diff)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestPostgresShardsOneAfterTheOther: a shard that begins when others have ended
 // reads everything of its own, and so does a run that follows shards some of
 // which never began.
