@@ -13,7 +13,7 @@ import (
 // exprRow has a column of every type, and NULL.
 var exprRow = rowOf{
 	"conversation_id": textValue("c"), "sent_at": textValue("2024-03-01"), "role": textValue("customer"),
-	"name": textValue("Ada"), "n": {Type: TypeInt, Int: 7}, "u": {Type: TypeUint, Int: 8}, "f": floatValue(2.5),
+	"name": textValue("Ada"), "n": {Type: TypeInt, Int: 7}, "u": {Type: TypeUint, Int: 8}, "most": {Type: TypeUint, Int: -1}, "f": floatValue(2.5),
 	"flag": boolValue(true), "big": {Type: TypeDecimal, Str: "12345678901234567890"}, "dec": {Type: TypeDecimal, Str: "1.5"},
 	"at":      {Type: TypeInstant, Int: int64(TimeOf(time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)))},
 	"wall":    {Type: TypeWallTime, Int: int64(TimeOf(time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)))},
@@ -59,6 +59,10 @@ func TestExpressions(t *testing.T) {
 		`name + "!"`:                          `"Ada!"`,
 		`n + 1`:                               `8`,
 		`u % 5`:                               `3`,
+		`most`:                                `18446744073709551615`,
+		`most > 2`:                            `true`,
+		`0 <= most and most <= most`:          `true`,
+		`json.big < n`:                        `false`,
 		`f * 2`:                               `5`,
 		`flag ? "note" : "message"`:           `"note"`,
 		`type == "close" ? "end" : "message"`: `"end"`,

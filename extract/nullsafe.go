@@ -30,11 +30,20 @@ func nullSafeOptions() []expr.Option {
 			if runtime.IsNil(params[0]) || runtime.IsNil(params[1]) {
 				return false, nil
 			}
-			return compare(params[0], params[1]), nil
+			return compare(size(params[0]), size(params[1])), nil
 		}
 		options = append(options, expr.Function(operator, f, new(func(any, any) bool)))
 	}
 	return options
+}
+
+// size is what a value is compared by. The runtime would take a whole number that
+// is too large for an int for a negative one.
+func size(x any) any {
+	if n, ok := x.(uint64); ok {
+		return float64(n)
+	}
+	return x
 }
 
 func truth(params ...any) (any, error) {
