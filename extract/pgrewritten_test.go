@@ -14,19 +14,31 @@ import (
 // replaced, has a snapshot that sees no rows afterwards.
 func TestPostgresRewritten(t *testing.T) {
 	const conversations = 20
-	for name, set := range map[string]Set{"an index": {Table: "messages"}, "a list": {Query: "SELECT * FROM messages"}} {
-		for _, change := range []string{
-			`INSERT INTO spare TABLE messages; ALTER TABLE messages RENAME TO old; ALTER TABLE spare RENAME TO messages`,
-			`CREATE TABLE kept AS TABLE messages; TRUNCATE messages; INSERT INTO messages TABLE kept`,
-			`ALTER TABLE messages ADD COLUMN noise float DEFAULT random()`,
-			`CREATE TABLE new AS TABLE messages; CREATE INDEX ON new (conversation_id); ALTER TABLE messages RENAME TO old; ALTER TABLE new RENAME TO messages`,
-		} {
+	tables := []string{
+		`INSERT INTO spare TABLE messages; ALTER TABLE messages RENAME TO old; ALTER TABLE spare RENAME TO messages`,
+		`CREATE TABLE kept AS TABLE messages; TRUNCATE messages; INSERT INTO messages TABLE kept`,
+		`ALTER TABLE messages ADD COLUMN noise float DEFAULT random()`,
+		`CREATE TABLE new AS TABLE messages; CREATE INDEX ON new (conversation_id); ALTER TABLE messages RENAME TO old; ALTER TABLE new RENAME TO messages`,
+	}
+	for name, test := range map[string]struct {
+		set     Set
+		create  string
+		changes []string
+	}{
+		"an index": {Set{Table: "messages"}, ``, tables},
+		"a list":   {Set{Query: "SELECT * FROM messages"}, ``, tables},
+		"a view": {Set{Query: "SELECT * FROM outermost"}, `CREATE VIEW seen AS TABLE messages; CREATE VIEW outermost AS TABLE seen`,
+			[]string{`INSERT INTO spare TABLE messages; CREATE OR REPLACE VIEW seen AS TABLE spare`}},
+		"partitions": {Set{Table: "parted"}, `CREATE TABLE parted (LIKE messages) PARTITION BY LIST (role); ALTER TABLE parted ATTACH PARTITION messages DEFAULT`,
+			[]string{`INSERT INTO spare TABLE messages; ALTER TABLE parted DETACH PARTITION messages; ALTER TABLE parted ATTACH PARTITION spare DEFAULT`}},
+	} {
+		for _, change := range test.changes {
 			for read := range 2 {
 				t.Run(fmt.Sprint(name, ", ", change[:8], ", pages read: ", 2*read), func(t *testing.T) {
 					dsn := postgrestest.New(t)
 					pgMany(t, dsn, conversations)
-					pgExec(t, dsn, `CREATE TABLE spare (LIKE messages INCLUDING INDEXES)`)
-					p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{set}, Page: 4, AllowSlow: true})
+					pgExec(t, dsn, `CREATE TABLE spare (LIKE messages INCLUDING INDEXES); `+test.create)
+					p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: []Set{test.set}, Page: 4, AllowSlow: true})
 					r := pgReader(t, pgFull(p), "")
 					var all []Transcript
 					for range read {
@@ -58,6 +70,23 @@ func TestPostgresRewritten(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPostgresNotRewritten: a view that was to be replaced, and was not, is read.
+func TestPostgresNotRewritten(t *testing.T) {
+	dsn := postgrestest.New(t)
+	const conversations = 10
+	pgMany(t, dsn, conversations)
+	writer := pgConnect(t, dsn) // whose transaction is older, and goes on
+	pgDo(t, writer, `CREATE TABLE other (LIKE messages)`, `BEGIN`, `INSERT INTO other TABLE messages`)
+	pgExec(t, dsn, `CREATE VIEW seen AS TABLE messages`, `BEGIN; CREATE OR REPLACE VIEW seen AS TABLE other; ROLLBACK`)
+	p := pgOpen(t, PostgresConfig{DSN: dsn, Messages: pgTable("seen"), Page: 4, AllowSlow: true})
+	p.policy.budget = 1
+	checkMany(t, pgPages(t, pgFull(p), ""), conversations)
+	pgExec(t, dsn, `BEGIN; SAVEPOINT before; CREATE OR REPLACE VIEW seen AS TABLE other; ROLLBACK TO before; INSERT INTO other TABLE messages; COMMIT`)
+	checkMany(t, pgPages(t, pgFull(p), ""), conversations)
+	pgExec(t, dsn, `BEGIN; SAVEPOINT before; CREATE OR REPLACE VIEW seen AS SELECT * FROM messages WHERE true; COMMIT`)
+	checkMany(t, pgPages(t, pgFull(p), ""), conversations)
 }
 
 // commitWhenWaited ends the transaction of a connection once a reader waits for
