@@ -2,6 +2,7 @@ package transform
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -15,6 +16,9 @@ func TestBuildIsNaive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := drawOptions(t)
 		tr := drawTranscript(t, len(o.Extra))
+		if rarely(t, "rows ahead") {
+			tr.Ahead = drawTime(t, "ahead").Add(time.Hour)
+		}
 		known := drawKnown(t)
 		want := naiveBuild(o, tr, known)
 		got := observe(t, o, tr, known)

@@ -45,6 +45,8 @@ type naive struct {
 	first int
 	start extract.Time
 	ends  []naiveEnd
+
+	suppressed bool
 }
 
 type naiveResult struct {
@@ -67,6 +69,9 @@ func naiveBuild(o Options, t *extract.Transcript, known Known) naiveResult {
 	n.read(t, &res)
 	if len(n.rows) > 0 || len(t.Rejects) > 0 {
 		n.build(t, &res)
+	}
+	if t.Ahead != 0 && !n.suppressed {
+		n.due(t.Ahead, &res)
 	}
 	for _, r := range n.rows {
 		res.Tally.Rows[r.outcome]++
@@ -232,17 +237,17 @@ func naiveLater(x, y extract.Conversation) bool {
 
 func (n *naive) build(t *extract.Transcript, res *naiveResult) {
 	res.Tally.Conversations = 1
-	suppressed := n.o.Suppressed != nil && n.listed()
+	n.suppressed = n.o.Suppressed != nil && n.listed()
 	for _, r := range t.Rejects {
 		switch {
 		case r.Set != extract.SetMessages:
-		case suppressed:
+		case n.suppressed:
 			res.Tally.Rows[Suppressed]++
 		default:
 			res.Tally.Rows[Rejected+Outcome(r.Reason)]++
 		}
 	}
-	if suppressed {
+	if n.suppressed {
 		res.Rejects = nil
 		for i := range n.rows {
 			n.rows[i].outcome = Suppressed
