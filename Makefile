@@ -43,8 +43,8 @@ fuzz: ## try what nobody thought of: FUZZTIME texts for each fuzz target
 		done; \
 	done
 
-vuln: ## look for known vulnerabilities in what is used
-	@$(GO) run $(GOVULNCHECK) ./...
+vuln: ## look for known vulnerabilities in what is used; VULNDB=file:///DIR has its database there
+	@$(GO) run $(GOVULNCHECK) $(if $(VULNDB),-db $(VULNDB)) ./...
 
 lint: format vet staticcheck tidy imports ## check everything that can be checked without running it
 
