@@ -20,10 +20,10 @@ import (
 // memory is all that the process held at most, its program included.
 func BenchmarkPostgresToFile(b *testing.B) {
 	program := binary(b)
-	for _, rows := range []int{500_000, 2_000_000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+	for _, conversations := range []int{50_000, 200_000} {
+		b.Run(fmt.Sprint(conversations), func(b *testing.B) {
 			b.Chdir(b.TempDir())
-			dsn := benchTable(b, rows)
+			dsn, rows := benchTable(b, conversations)
 			job := fmt.Sprintf("name: bench\nsource: {postgres: {dsn: %q, messages: {table: messages, fields: {user_id: user_id}}}}\ndestination: {file: {path: events.ndjson}}\nledger: off\n", dsn)
 			if err := os.WriteFile("job.yaml", []byte(job), 0o600); err != nil {
 				b.Fatal(err)
@@ -49,21 +49,34 @@ func BenchmarkPostgresToFile(b *testing.B) {
 	}
 }
 
-// benchTable is ten interleaved messages of each of a tenth as many
-// conversations, ordered by time.
-func benchTable(b *testing.B, rows int) string {
+// benchTable is a table of conversations with three to seventeen messages each,
+// ordered by time as an export is, so that they are interleaved. It returns how
+// many messages they have.
+func benchTable(b *testing.B, conversations int) (dsn string, rows int) {
 	b.Helper()
-	dsn := postgrestest.New(b)
+	dsn = postgrestest.New(b)
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
 	for _, statement := range []string{
-		`CREATE TABLE messages (conversation_id text, message_id text, sent_at timestamptz, role text, author_id text, author_name text, user_id text, body text)`,
-		fmt.Sprintf(`INSERT INTO messages SELECT 'conv_' || i %% %[2]d, md5(i::text), timestamptz '2024-01-01' + i * interval '1 s',
-			CASE WHEN i / %[2]d %% 2 = 0 THEN 'customer' ELSE 'agent' END, 'person_' || i %% 1000, 'Person ' || i %% 1000, 'user_' || i %% %[2]d, repeat(md5(i::text), 3)
-		FROM generate_series(0, %[1]d - 1) AS i`, rows, rows/10),
+		`CREATE TABLE messages (conversation_id text, message_id text, sent_at timestamp, role text,
+			author_id text, author_name text, author_username text, user_id text, kind text, body text)`,
+		`CREATE FUNCTION drawn(seed text, below int) RETURNS int LANGUAGE sql IMMUTABLE RETURN (hashtext(seed) & 2147483647) % below`,
+		fmt.Sprintf(`INSERT INTO messages
+			SELECT 'conv_' || lpad(c::text, 9, '0'), md5(c || '-' || m), begun + (m * 37 + drawn(c || 'at' || m, 30)) * interval '1 s', role,
+				CASE role WHEN 'agent' THEN 'agent_' || agent ELSE 'user_' || customer END,
+				CASE role WHEN 'agent' THEN 'Agent ' || agent ELSE 'Customer ' || customer END,
+				CASE role WHEN 'agent' THEN 'agent.' || agent END,
+				'user_' || customer, CASE m WHEN last THEN 'end' ELSE 'message' END,
+				repeat('lorem ipsum dolor sit amet ', 1 + drawn(c || 'body' || m, 6)) || m
+			FROM generate_series(1, %d) AS c
+			CROSS JOIN LATERAL (SELECT timestamp '2023-01-01' + drawn(c || 'begun', 365 * 86400) * interval '1 s' AS begun,
+				drawn(c || 'agent', 500) AS agent, drawn(c || 'customer', 80000) AS customer, 2 + drawn(c || 'last', 15) AS last) AS conversation
+			CROSS JOIN generate_series(0, last) AS m
+			CROSS JOIN LATERAL (SELECT CASE WHEN m = 0 OR drawn(c || 'role' || m, 2) = 0 THEN 'customer' ELSE 'agent' END AS role) AS message
+			ORDER BY 3`, conversations),
 		`CREATE INDEX ON messages (conversation_id)`,
 		`VACUUM ANALYZE messages`,
 	} {
@@ -71,7 +84,10 @@ func benchTable(b *testing.B, rows int) string {
 			b.Fatal(err)
 		}
 	}
-	return dsn
+	if err := db.QueryRow(`SELECT count(*) FROM messages`).Scan(&rows); err != nil {
+		b.Fatal(err)
+	}
+	return dsn, rows
 }
 
 // timed runs a command and returns how long it took, and the KiB that it held at
