@@ -16,6 +16,7 @@ import (
 	"github.com/xitongsys/parquet-go/writer"
 
 	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 )
 
 // days is a job over an export that has a file for each day.
@@ -290,6 +291,23 @@ func TestFilesThatComeBack(t *testing.T) {
 
 // TestVisitWithoutFile: rows that are not there now have not come right.
 func TestVisitWithoutFile(t *testing.T) {
+	testVisitWithoutFile(t, func(*Execution) {}, func(*Execution) {})
+}
+
+// TestVisitWithoutFileOfAShard visits a job of which one shard has run.
+func TestVisitWithoutFileOfAShard(t *testing.T) {
+	state := postgresRef(postgrestest.New(t))
+	testVisitWithoutFile(t, func(e *Execution) {
+		e.Spec.State, e.Spec.Destination.File.Path = state, shardPlace+".ndjson"
+	}, func(e *Execution) {
+		for e.Shard.Of = 2; !e.Shard.Has("a"); {
+			e.Shard.Index++
+		}
+	})
+}
+
+func testVisitWithoutFile(t *testing.T, prepare, pass func(*Execution)) {
+	t.Helper()
 	d := newDays(t)
 	d.write(1, "a 1")
 	bad := arrivedRow{"a", "bad", noon.UnixMilli(), "alien", "message", "anna", nil}
@@ -301,16 +319,20 @@ func TestVisitWithoutFile(t *testing.T) {
 	}
 	rejects := func(change func(*Execution), want int) {
 		t.Helper()
-		if s := d.run(change); s.Rejects != want {
+		s := d.run(func(e *Execution) {
+			prepare(e)
+			change(e)
+		})
+		if s.Rejects != want {
 			t.Errorf("%d rejects, want %d", s.Rejects, want)
 		}
 	}
-	rejects(nil, 2) // and the row that is held
+	rejects(pass, 2) // and the row that is held
 	d.must(os.Rename(d.path(2), d.path(2)+".away"))
 	rejects(visit, 2)
 	rejects(retry, 2)
 	d.must(os.Rename(d.path(2)+".away", d.path(2)))
-	rejects(nil, 2)
+	rejects(pass, 2)
 	d.write(2, "a 2")
 	rejects(visit, 0)
 }

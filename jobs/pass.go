@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
@@ -131,6 +132,10 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	return pipe.checkpoint, pipe.finish(ctx, r.files.atEnd(from.Pass, p.source.Files()), p.gone(from))
 }
 
+// awhile is for how long at least a conversation is looked for in a database that
+// does not show it: unlike a file it may come back as it was.
+const awhile = 30 * 24 * time.Hour
+
 // gone returns, as due no more, the conversations that a pass from a checkpoint,
 // which has read the source to its end, looked for in all of it and did not find,
 // nor did the pass before.
@@ -138,9 +143,13 @@ func (p *pass) gone(from Checkpoint) map[string]extract.Time {
 	if from.Position != "" {
 		return nil
 	}
+	overdue := p.overdue
+	if len(p.Source.Files()) == 0 {
+		overdue = min(overdue, from.Upper.Add(-awhile))
+	}
 	over := make(map[string]extract.Time)
 	for id := range p.unseen {
-		if p.due[id] <= p.overdue {
+		if p.due[id] <= overdue {
 			over[id] = 0
 		}
 	}
@@ -155,7 +164,7 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err := r.revise(ctx); err != nil {
 		return err
 	}
-	if err := r.miss(ctx, at); err != nil {
+	if err := r.miss(ctx); err != nil {
 		return err
 	}
 	from, err := r.fromStart(ctx)
@@ -180,10 +189,17 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	return r.lease.closeRetried(context.WithoutCancel(ctx), r.Select.Retry, r.id, strays)
 }
 
-// miss notes whether files are gone that the job has read, or begun to read.
-func (r *Run) miss(ctx context.Context, at Checkpoint) error {
-	m, err := r.Job.manifest(ctx, r.Shard, at.next())
-	r.lacking = r.tellVanished(slices.Concat(m.known, m.begun))
+// miss notes whether files are gone that the job has read, or begun to read,
+// in any shard.
+func (r *Run) miss(ctx context.Context) error {
+	recorded, err := r.Job.files(ctx)
+	var had []extract.File
+	for _, passes := range recorded {
+		for _, files := range passes {
+			had = append(had, files...)
+		}
+	}
+	r.lacking = r.tellVanished(had)
 	return err
 }
 
