@@ -62,14 +62,17 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 		return err
 	}
 	defer conn.Release()
+	more, err := serverSettings(conn.Conn().PgConn().ParameterStatus("server_version"))
+	if err != nil {
+		return err
+	}
 	wire, limit := conn.Conn().PgConn().Conn(), timeout+p.grace
 	silence := time.AfterFunc(limit, func() { wire.Close() })
 	defer silence.Stop()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; "+
 			"SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL jit = off%s%s",
-		timeout.Milliseconds(), lockTimeout.Milliseconds(), idleTimeout.Milliseconds(),
-		newerSettings(conn.Conn().PgConn().ParameterStatus("server_version")), settings)})
+		timeout.Milliseconds(), lockTimeout.Milliseconds(), idleTimeout.Milliseconds(), more, settings)})
 	if err != nil {
 		return err
 	}
@@ -92,13 +95,19 @@ func (p *Postgres) inTransactionWith(ctx context.Context, timeout time.Duration,
 // statements have a timeout of their own.
 const noTransactionTimeout = "; SET LOCAL transaction_timeout = 0"
 
-// newerSettings are those that not every server knows.
-func newerSettings(version string) string {
-	major := 0
-	if _, err := fmt.Sscanf(version, "%d", &major); err != nil || major < 17 {
-		return ""
+// serverSettings are settings that not every server knows. One that cannot tell
+// whether a page saw all there is (pg_partition_root) is refused.
+func serverSettings(version string) (string, error) {
+	major := 12
+	// A server that calls its version otherwise is none of Postgres's old ones.
+	_, _ = fmt.Sscanf(version, "%d", &major)
+	switch {
+	case major < 12:
+		return "", &ConnectionError{Err: fmt.Errorf("the server is Postgres %s", version), Try: "Postgres 12 or newer"}
+	case major < 17:
+		return "", nil
 	}
-	return noTransactionTimeout
+	return noTransactionTimeout, nil
 }
 
 // rows calls each with the values of every row, which are valid until it

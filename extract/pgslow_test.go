@@ -91,11 +91,17 @@ func TestPostgresErrMoves(t *testing.T) {
 
 func TestNoTransactionTimeout(t *testing.T) {
 	for version, want := range map[string]string{
-		"": "", "somewhere": "", "9.6.24": "", "15.14 (Debian 15.14-0+deb12u1)": "", "16.10": "",
+		"": "", "somewhere": "", "12.0": "", "15.14 (Debian 15.14-0+deb12u1)": "", "16.10": "",
 		"17.0": noTransactionTimeout, "17beta1": noTransactionTimeout, "18.1": noTransactionTimeout,
 	} {
-		if got := newerSettings(version); got != want {
-			t.Errorf("%q: got %q, want %q", version, got, want)
+		if got, err := serverSettings(version); got != want || err != nil {
+			t.Errorf("%q: got %q and %v, want %q", version, got, err, want)
+		}
+	}
+	for _, version := range []string{"8.0.2", "9.6.24", "11.22 (Debian 11.22-1)"} {
+		var refused *ConnectionError
+		if _, err := serverSettings(version); !errors.As(err, &refused) || transient(err) {
+			t.Errorf("%q: %v", version, err)
 		}
 	}
 	if err := fmt.Errorf("read: %w", &pgconn.PgError{Code: "25P04"}); !transient(err) {
