@@ -265,14 +265,14 @@ func TestPostgresResumedThenNext(t *testing.T) {
 }
 
 // TestPostgresGoneChat: a chat that the database does not have any more is
-// looked for as long as rows may still come late, and not for ever.
+// looked for as long as it may still come back, and not for ever.
 func TestPostgresGoneChat(t *testing.T) {
 	c := newChatTable(t)
 	for _, row := range madeUpRows(2) {
 		c.insert(row, noon)
 	}
 	c.run()
-	late := extract.TimeOf(time.Now().Add(-30 * time.Minute))
+	late := extract.TimeOf(time.Now().Add(-20 * 24 * time.Hour))
 	spec := c.execution().Spec
 	err := WithLease(t.Context(), spec, quiet, func(ctx context.Context, l *Lease) error {
 		long := extract.TimeOf(noon)

@@ -18,19 +18,21 @@ name: refusals
 source:
   parquet:
     messages: {files: ['*.parquet'], fields: {user_id: author_id}}
+conversation: {wait_for_agent: 0s}
 `
 
 // refusals is a delivery of conversations of one message, which is two events:
 // some read before others.
 type refusals struct {
 	*delivery
-	ids []string // in the order in which a pass reads them
+	ids     []string // in the order in which a pass reads them
+	written int      // minutes after the messages were sent
 }
 
 func newRefusals(t *testing.T) *refusals {
 	r := &refusals{delivery: &delivery{
 		T: t, server: segmenttest.New(t), dir: t.TempDir(), job: refusalsJob, chunk: 1000, stop: make(chan struct{}), retryFor: "10m",
-	}}
+	}, written: int(24 * time.Hour / time.Minute)}
 	for i := range 30 {
 		r.ids = append(r.ids, fmt.Sprint("c", i))
 	}
@@ -46,7 +48,7 @@ func (r *refusals) export(file string, ids []string) {
 	for _, id := range ids {
 		rows = append(rows, arrivedRow{id, id + " 1", noon.UnixMilli(), "customer", "message", "u", nil})
 	}
-	writeExport(r.T, filepath.Join(r.dir, file), int(24*time.Hour/time.Minute), rows)
+	writeExport(r.T, filepath.Join(r.dir, file), r.written, rows)
 }
 
 // refuse lets Segment refuse what it is sent and runs the job, which is to halt.
@@ -73,25 +75,34 @@ func (r *refusals) wantAll() {
 }
 
 // TestRefusalsOverTwoPasses: what a resumed pass counts as refused, before the
-// next one shows that everything is, is sent by the run that follows.
+// next one shows that everything is, is sent by the run that follows; also from
+// files that are older than their messages.
 func TestRefusalsOverTwoPasses(t *testing.T) {
 	r := newRefusals(t)
+	testRefusalsOverTwoPasses(r)
+	r = newRefusals(t)
+	r.written = -60
+	testRefusalsOverTwoPasses(r)
+}
+
+func testRefusalsOverTwoPasses(r *refusals) {
+	r.Helper()
 	r.export("a.parquet", r.ids[20:])
 	if err := r.runWith(unchanged, func(e *Execution) { e.Limit = 5 }); err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
 	r.export("b.parquet", r.ids[:20]) // all before where the pass goes on
 	r.refuse()
 	if left := r.rejects(); len(left) > 0 {
-		t.Errorf("rejects %v", left)
+		r.Errorf("rejects %v", left)
 	}
 	due := r.due()
 	if got, want := slices.Sorted(maps.Keys(due)), slices.Sorted(slices.Values(r.ids[25:])); !slices.Equal(got, want) {
-		t.Errorf("due are %v, want %v", got, want)
+		r.Errorf("due are %v, want %v", got, want)
 	}
 	for id, at := range due {
 		if at > extract.TimeOf(noon) {
-			t.Errorf("conversation %s is due at %s, after it began", id, at)
+			r.Errorf("conversation %s is due at %s, after it began", id, at)
 		}
 	}
 	r.wantAll()

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
-	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // RejectFilter selects rejects. The zero RejectFilter selects all.
@@ -97,9 +96,9 @@ func (l *Lease) closeRetried(ctx context.Context, ids map[int64]bool, runID stri
 }
 
 // takeBack forgets that events were refused, but for the rejects that were there
-// before and tried again, and notes their conversations as due: wherever the
-// job's pass is, the next run looks at them.
-func (l *Lease) takeBack(ctx context.Context, refused *load.Refused, selected *Selection) error {
+// before and tried again, and notes their conversations as due since a time that
+// the job's pass has reached: wherever it is, the next run looks at them.
+func (l *Lease) takeBack(ctx context.Context, refused []string, since extract.Time, selected *Selection) error {
 	open, err := l.job.Rejects(ctx, RejectOpen)
 	if err != nil {
 		return err
@@ -111,13 +110,13 @@ func (l *Lease) takeBack(ctx context.Context, refused *load.Refused, selected *S
 		}
 		for i := range open {
 			r := &open[i]
-			if r.Stage != extract.StageSend || !slices.Contains(refused.IDs, r.Locator) || selected.retries(r.ID) {
+			if r.Stage != extract.StageSend || !slices.Contains(refused, r.Locator) || selected.retries(r.ID) {
 				continue
 			}
 			if _, err := tx.ExecContext(ctx, `DELETE FROM rejects WHERE id = $1`, r.ID); err != nil {
 				return fmt.Errorf("take back rejects of job %s: %w", l.job.Name, err)
 			}
-			due[r.ConversationID] = refused.Since
+			due[r.ConversationID] = since
 		}
 		return l.job.writeDue(ctx, tx, due)
 	})

@@ -357,7 +357,16 @@ func (r *Run) takeBack(ctx context.Context, failure error) error {
 	if !errors.As(failure, &refused) || len(refused.IDs) == 0 || r.NoLedger {
 		return failure
 	}
-	return errors.Join(failure, r.lease.takeBack(context.WithoutCancel(ctx), refused, r.Select))
+	ctx = context.WithoutCancel(ctx)
+	at, err := r.Job.Checkpoint(ctx, r.lease.shard)
+	if err != nil {
+		return errors.Join(failure, err)
+	}
+	since := refused.Since
+	if at.Upper != 0 && (since > at.Upper || len(r.Source.Files()) == 0) {
+		since = at.Upper // by which the next run looks at it; files of before need not be read
+	}
+	return errors.Join(failure, r.lease.takeBack(ctx, refused.IDs, since, r.Select))
 }
 
 // balance checks that every row read has its outcome.

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/chatbackfill/chatbackfill/extract"
-	"github.com/chatbackfill/chatbackfill/load"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
@@ -338,7 +337,7 @@ func testRejectsAgain(t *testing.T, s *State) {
 	})
 	expire(t, zombie)
 	_, owner := acquire(t, j)
-	all := &load.Refused{IDs: []string{"id-1", "id-2"}, Since: 7}
+	all := []string{"id-1", "id-2"}
 	again := &Selection{Retry: make(map[int64]bool)} // all but the first
 	check := func(when string, want ...string) {
 		t.Helper()
@@ -358,13 +357,13 @@ func testRejectsAgain(t *testing.T, s *State) {
 		}
 	}
 	check("they were recorded", "id-1", "id-2", "id-3", "id-4")
-	for _, err := range []error{zombie.takeBack(t.Context(), all, again), zombie.closeRetried(t.Context(), again.Retry, "later", true)} {
+	for _, err := range []error{zombie.takeBack(t.Context(), all, 7, again), zombie.closeRetried(t.Context(), again.Retry, "later", true)} {
 		if !errors.Is(err, errFenced) {
 			t.Errorf("without the lease: %v", err)
 		}
 	}
 	check("another took over", "id-1", "id-2", "id-3", "id-4")
-	if err := owner.takeBack(t.Context(), all, again); err != nil {
+	if err := owner.takeBack(t.Context(), all, 7, again); err != nil {
 		t.Fatal(err)
 	}
 	check("two were taken back of which one is tried again", "id-2", "id-3", "id-4")
