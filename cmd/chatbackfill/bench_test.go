@@ -54,12 +54,18 @@ func BenchmarkPostgresToFile(b *testing.B) {
 // many messages they have.
 func benchTable(b *testing.B, conversations int) (dsn string, rows int) {
 	b.Helper()
-	dsn = postgrestest.New(b)
+	server := postgrestest.Start(b)
+	dsn = server.DSN()
 	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer db.Close()
+	if _, err := db.Exec(`ALTER SYSTEM SET shared_buffers = '128MB'`); err != nil { // Postgres's default
+		b.Fatal(err)
+	}
+	server.Stop(b)
+	server.Start(b)
 	for _, statement := range []string{
 		`CREATE TABLE messages (conversation_id text, message_id text, sent_at timestamp, role text,
 			author_id text, author_name text, author_username text, user_id text, kind text, body text)`,
