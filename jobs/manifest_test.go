@@ -177,6 +177,21 @@ func TestGrowingExport(t *testing.T) {
 	}
 }
 
+// hide takes files away, and show puts them back as they were.
+func (d *days) hide(paths ...string) {
+	d.Helper()
+	for _, path := range paths {
+		d.must(os.Rename(path, path+".away"))
+	}
+}
+
+func (d *days) show(paths ...string) {
+	d.Helper()
+	for _, path := range paths {
+		d.must(os.Rename(path+".away", path))
+	}
+}
+
 // export writes three files of ten conversations each, and the file that says
 // when they ended.
 func (d *days) export() *days {
@@ -202,77 +217,71 @@ func TestFilesThatComeBack(t *testing.T) {
 	once := newDays(t).export()
 	once.run(nil)
 	some := func(n int) func(*Execution) { return func(e *Execution) { e.Limit = n } }
-	hide := func(d *days, path string) { d.must(os.Rename(path, path+".away")) }
-	show := func(d *days, path string) { d.must(os.Rename(path+".away", path)) }
 	ends := func(d *days) string { return filepath.Join(d.dir, "ends-1.parquet") }
 	for name, runs := range map[string]func(d *days){
 		"while the pass went on": func(d *days) {
 			d.run(some(7))
-			hide(d, d.path(2))
+			d.hide(d.path(2))
 			d.run(nil)
-			show(d, d.path(2))
+			d.show(d.path(2))
 		},
 		"while the pass went on for a while": func(d *days) {
 			d.run(some(7))
-			hide(d, d.path(2))
+			d.hide(d.path(2))
 			d.run(some(3))
-			show(d, d.path(2))
+			d.show(d.path(2))
 		},
 		"when the pass began": func(d *days) {
-			hide(d, d.path(2))
+			d.hide(d.path(2))
 			d.run(some(7))
-			show(d, d.path(2))
+			d.show(d.path(2))
 		},
 		"when a later pass began": func(d *days) {
-			hide(d, d.path(3))
+			d.hide(d.path(3))
 			d.run(nil)
-			show(d, d.path(3))
-			hide(d, d.path(2))
+			d.show(d.path(3))
+			d.hide(d.path(2))
 			d.run(some(3))
-			show(d, d.path(2))
+			d.show(d.path(2))
 		},
 		"two of a later pass": func(d *days) {
-			hide(d, d.path(1))
-			hide(d, d.path(2))
+			d.hide(d.path(1), d.path(2))
 			d.run(nil)
-			show(d, d.path(1))
-			show(d, d.path(2))
+			d.show(d.path(1), d.path(2))
 			d.run(some(5))
-			hide(d, d.path(1))
-			hide(d, d.path(2))
+			d.hide(d.path(1), d.path(2))
 			d.run(some(1))
-			show(d, d.path(1))
-			show(d, d.path(2))
+			d.show(d.path(1), d.path(2))
 		},
 		"another one for a while": func(d *days) {
 			d.run(some(7))
-			hide(d, d.path(2))
+			d.hide(d.path(2))
 			d.write(2, "c2-0 0", "c2-1 1")
 			d.must(os.Chtimes(d.path(2), noon, noon))
 			d.run(some(3))
 			d.must(os.Remove(d.path(2)))
-			show(d, d.path(2))
+			d.show(d.path(2))
 		},
 		"with another time": func(d *days) {
 			d.run(some(7))
-			hide(d, d.path(2))
+			d.hide(d.path(2))
 			d.run(nil)
-			show(d, d.path(2))
+			d.show(d.path(2))
 			d.must(os.Chtimes(d.path(2), noon, noon))
 		},
 		"the ends, while the pass went on for a while": func(d *days) {
 			d.run(some(7))
-			hide(d, ends(d))
+			d.hide(ends(d))
 			d.run(some(3))
-			show(d, ends(d))
+			d.show(ends(d))
 		},
 		"the ends, another one for a while": func(d *days) {
 			d.run(some(7))
-			hide(d, ends(d))
+			d.hide(ends(d))
 			d.writeRows(ends(d), new(endedRow), noon.Add(time.Hour), endedRow{"c2-0", nil})
 			d.run(some(3))
 			d.must(os.Remove(ends(d)))
-			show(d, ends(d))
+			d.show(ends(d))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -328,10 +337,10 @@ func testVisitWithoutFile(t *testing.T, prepare, pass func(*Execution)) {
 		}
 	}
 	rejects(pass, 2) // and the row that is held
-	d.must(os.Rename(d.path(2), d.path(2)+".away"))
+	d.hide(d.path(2))
 	rejects(visit, 2)
 	rejects(retry, 2)
-	d.must(os.Rename(d.path(2)+".away", d.path(2)))
+	d.show(d.path(2))
 	rejects(pass, 2)
 	d.write(2, "a 2")
 	rejects(visit, 0)
@@ -346,11 +355,11 @@ func TestOtherFilesWithoutLedger(t *testing.T) {
 	e.Spec.Ledger = false
 	for _, name := range []string{"day02.parquet", "ends-1.parquet"} {
 		path := filepath.Join(d.dir, name)
-		d.must(os.Rename(path, path+".away"))
+		d.hide(path)
 		if _, err := Execute(t.Context(), e); ExitCode(err) != ExitDiffers {
 			t.Errorf("a run without %s: %v", name, err)
 		}
-		d.must(os.Rename(path+".away", path))
+		d.show(path)
 	}
 	d.write(4, "d 1")
 	if _, err := Execute(t.Context(), e); ExitCode(err) != ExitDiffers {

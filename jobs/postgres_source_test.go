@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/xitongsys/parquet-go/writer"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
@@ -144,22 +142,7 @@ func TestPostgresGivesTheEventsOfParquet(t *testing.T) {
 	c.run()
 
 	a := newArrivals(t)
-	f, err := os.Create(filepath.Join(a.dir, "rows.parquet"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := writer.NewParquetWriterFromWriter(f, new(arrivedRow), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range rows {
-		if err := w.Write(row); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.WriteStop(), f.Close()); err != nil {
-		t.Fatal(err)
-	}
+	writeExport(t, filepath.Join(a.dir, "rows.parquet"), int(24*time.Hour/time.Minute), rows)
 	job := strings.NewReplacer("name: arrivals", "name: chats", "wait_for_agent: 1h", "wait_for_agent: 0s").Replace(arrivalsJob)
 	spec, err := ParseSpec(filepath.Join(a.dir, "job.yaml"), []byte(job), os.LookupEnv)
 	if err != nil {
