@@ -135,14 +135,15 @@ func (row *pgRow) kept(s *Scratch) (bool, *problem) {
 }
 
 // isAfter reports whether a time of the row lies at or after the bound, so that
-// it is for a later pass. One that selects by what changed may never come by a
-// row that changed before the bound: the transcript says when to look at it. An
-// end more than a day ahead is how some tables say that there is none yet.
+// it is for a later pass; a row of no conversation never is. A pass that selects
+// by what changed may never come by a row that changed before the bound: the
+// transcript says when to look at it. An end more than a day ahead is how some
+// tables say that there is none yet.
 func (page *pgPage) isAfter(row *pgRow, group, field, changed int) bool {
 	at, bad := row.mapping.fields[field].time(row.values, &page.arena)
 	upper := page.pass.Upper
 	switch {
-	case bad != nil || at < upper:
+	case group == 0 || bad != nil || at < upper:
 		return false
 	case row.changed == nil || row.kind == SetConversations && at > latestAt(upper.Time()):
 		return true
@@ -158,7 +159,7 @@ func (page *pgPage) message(row pgRow) error {
 	m := row.mapping
 	id, badID := m.conversationID(row.values, &page.arena)
 	group, ok, err := page.groupOf(row.pgRelation, id, badID)
-	if !ok || err != nil || group > 0 && page.isAfter(&row, group, fSentAt, fChangedAt) {
+	if !ok || err != nil || page.isAfter(&row, group, fSentAt, fChangedAt) {
 		return err
 	}
 	page.read++
@@ -203,7 +204,7 @@ func (page *pgPage) conversation(row pgRow) error {
 	case !keep:
 		return nil
 	}
-	if group > 0 && page.isAfter(&row, group, cEndedAt, cChangedAt) {
+	if page.isAfter(&row, group, cEndedAt, cChangedAt) {
 		m = row.unended // an end that the messages do not reach yet
 	}
 	if page.refuse {
