@@ -144,7 +144,7 @@ func (p *pass) gone(from Checkpoint) map[string]extract.Time {
 		return nil
 	}
 	overdue := p.overdue
-	if len(p.Source.Files()) == 0 {
+	if isDatabase(p.Source) {
 		overdue = min(overdue, from.Upper.Add(-awhile))
 	}
 	over := make(map[string]extract.Time)
@@ -154,62 +154,6 @@ func (p *pass) gone(from Checkpoint) map[string]extract.Time {
 		}
 	}
 	return over
-}
-
-// visit reads the selected conversations, wherever they are. What is delivered
-// enters the ledger; the position of the job's pass stays where it is.
-func (r *Run) visit(ctx context.Context, at Checkpoint) error {
-	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
-	pipe.told, pipe.still, pipe.resending = r.advanced, true, r.Resend != ResendNothing
-	if err := r.revise(ctx); err != nil {
-		return err
-	}
-	if err := r.miss(ctx); err != nil {
-		return err
-	}
-	from, err := r.fromStart(ctx)
-	if err != nil {
-		return err
-	}
-	p, err := r.newPass(pipe, from)
-	if err != nil {
-		return err
-	}
-	if err := pipe.begin(ctx, nil); err != nil {
-		return err
-	}
-	if err := errors.Join(p.read(ctx, from.Position), pipe.wait()); err != nil {
-		return err
-	}
-	if err := p.missing(); err != nil || r.Select.Retry == nil || !p.settles() {
-		return err
-	}
-	// A database is asked for conversations, and cannot be for the rows of none.
-	strays := len(r.Source.Files()) > 0
-	return r.lease.closeRetried(context.WithoutCancel(ctx), r.Select.Retry, r.id, strays)
-}
-
-// miss notes whether files are gone that the job has read, or begun to read,
-// in any shard.
-func (r *Run) miss(ctx context.Context) error {
-	recorded, err := r.Job.files(ctx)
-	var had []extract.File
-	for _, passes := range recorded {
-		for _, files := range passes {
-			had = append(had, files...)
-		}
-	}
-	r.lacking = r.tellVanished(had)
-	return err
-}
-
-// missing returns an error if conversations were selected that the source, now
-// read to its end, does not have.
-func (p *pass) missing() error {
-	if p.limited() || len(p.unseen) == 0 || p.Select == nil || p.Select.Retry != nil {
-		return nil
-	}
-	return errNoConversation(slices.Sorted(maps.Keys(p.unseen)))
 }
 
 // read hands all transcripts after a position on, the next page being read

@@ -363,7 +363,7 @@ func (r *Run) takeBack(ctx context.Context, failure error) error {
 		return errors.Join(failure, err)
 	}
 	since := refused.Since
-	if at.Upper != 0 && (since > at.Upper || len(r.Source.Files()) == 0) {
+	if at.Upper != 0 && (since > at.Upper || isDatabase(r.Source)) {
 		since = at.Upper // by which the next run looks at it; files of before need not be read
 	}
 	return errors.Join(failure, r.lease.takeBack(ctx, refused.IDs, since, r.Select))

@@ -33,6 +33,9 @@ type Source interface {
 	Close()
 }
 
+// isDatabase reports whether a source is no files.
+func isDatabase(s Source) bool { return len(s.Files()) == 0 }
+
 // SourcePass is a source as it is read in one pass.
 type SourcePass interface {
 	// Transcripts reads what comes after a position.
