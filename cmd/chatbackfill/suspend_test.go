@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/jobs"
+	"github.com/chatbackfill/chatbackfill/jobs/processtest"
 )
 
 // resting is what a daemon logs, with -v, when it has nothing to do.
@@ -22,7 +23,7 @@ func TestScheduleSuspended(t *testing.T) {
 	j := newJob(t, 10, toFile+rarely)
 	daemon, _, log := j.schedule("-v")
 	waitFor(t, log, resting)
-	signalTo(t, daemon, syscall.SIGSTOP)
+	processtest.Suspend(t, daemon.Process)
 	j.missSlots(5)
 	signalTo(t, daemon, syscall.SIGCONT)
 	signalTo(t, daemon, syscall.SIGHUP) // so that it looks at once

@@ -18,6 +18,7 @@ import (
 
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 	"github.com/chatbackfill/chatbackfill/jobs"
+	"github.com/chatbackfill/chatbackfill/jobs/processtest"
 	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
 
@@ -62,9 +63,7 @@ const (
 // lease lasts.
 func (j *sharedJob) stop(p *process) {
 	j.t.Helper()
-	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
-		j.t.Fatal(err)
-	}
+	processtest.Suspend(j.t, p.Process)
 	if _, err := j.state.Exec(j.t.Context(), `UPDATE leases SET expires_at = 0`); err != nil {
 		j.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 	"github.com/chatbackfill/chatbackfill/jobs"
+	"github.com/chatbackfill/chatbackfill/jobs/processtest"
 )
 
 // zombie: a run is suspended for longer than its lease lasts; another takes over
@@ -21,7 +22,7 @@ func zombie(r *rig) {
 	arrived, release := r.hold()
 	first := r.start("run", "job.yaml")
 	<-arrived
-	first.suspend(r)
+	processtest.Suspend(r.T, first.Process)
 	release() // what it had sent is accepted; it does not know
 	r.kills++
 	stop := r.watch()
@@ -34,18 +35,6 @@ func zombie(r *rig) {
 	r.ended(jobs.ExitTakenOver)
 	r.again()
 	r.check()
-}
-
-// suspend stops a process that cannot end meanwhile, and returns once it has
-// stopped: its threads may go on for as long as the one that is told waits for a
-// processor.
-func (p *process) suspend(r *rig) {
-	r.Helper()
-	p.signal(syscall.SIGSTOP)
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(p.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		r.Fatalf("suspend a run: %v, status %v", err, status)
-	}
 }
 
 // ended checks that a run is recorded with an exit code.

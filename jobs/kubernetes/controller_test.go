@@ -26,6 +26,7 @@ import (
 	"github.com/chatbackfill/chatbackfill/extract/postgrestest"
 	"github.com/chatbackfill/chatbackfill/jobs"
 	"github.com/chatbackfill/chatbackfill/jobs/examples"
+	"github.com/chatbackfill/chatbackfill/jobs/processtest"
 	"github.com/chatbackfill/chatbackfill/load/segmenttest"
 )
 
@@ -459,9 +460,7 @@ func (c *controller) suspendHolder(state string, one, two *started) (holder, oth
 	if holder, other = one, two; two.Process.Pid == pid {
 		holder, other = two, one
 	}
-	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil {
-		c.Fatal(err)
-	}
+	processtest.Suspend(c.T, holder.Process)
 	if _, err := conn.Exec(c.Context(), `UPDATE chatbackfill.leases SET expires_at = 0`); err != nil {
 		c.Fatal(err)
 	}
