@@ -12,7 +12,7 @@ import (
 // used again instead of being left to the collector; memory matters more. But a
 // share of a small heap would be collected all the time, and memory that the heap
 // has had lately is still there: it grows to nearly that size again, but at most
-// to twice what is in use. Until a collection has set it anew the share is that of
+// to three times what is in use. Until a collection has set it anew the share is that of
 // the one before, and a large share of a heap that is no longer small is too much.
 const (
 	gcPercent   = 40
@@ -35,7 +35,7 @@ func limitHeap() {
 func (g *growth) set() {
 	metrics.Read(g.live)
 	live := max(g.live[0].Value.Uint64(), 4<<20) // below which a heap has a size of its own
-	g.size = max(live+live*gcPercent/100, live+leastGrowth, min(g.size-g.size/32, 2*live))
+	g.size = max(live+live*gcPercent/100, live+leastGrowth, min(g.size-g.size/32, 3*live))
 	debug.SetGCPercent(int(100 * (g.size - live) / live))
 	runtime.SetFinalizer(g, (*growth).set)
 }
