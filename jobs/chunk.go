@@ -33,6 +33,32 @@ func newChunk(seq int) *chunk {
 	return &chunk{seq: seq, tally: newCounts(), due: make(map[string]extract.Time)}
 }
 
+// bytesPerEvent is what an event takes on average in a chunk that is full.
+const bytesPerEvent = 4 << 10
+
+// hasRoom reports whether events can be added to those of a chunk that has at most
+// so many. Any chunk has room for one conversation. What is in memory counts too,
+// for events that need not be sent may lie between those that are.
+func (c *chunk) hasRoom(events, most int) bool {
+	n := len(c.events)
+	return n == 0 || n+events <= most && (c.arena == nil || c.arena.Size() < most*bytesPerEvent)
+}
+
+// mark returns the moment to which the chunk can be rewound.
+func (c *chunk) mark() (m transform.Mark) {
+	if c.arena != nil {
+		m = c.arena.Mark()
+	}
+	return m
+}
+
+// rewind gives the memory of the events made since m to later ones.
+func (c *chunk) rewind(m transform.Mark) {
+	if c.arena != nil {
+		c.arena.Rewind(m)
+	}
+}
+
 // settle turns what became of the events into what the ledger, if there is one,
 // and the rejects record of it, and counts it.
 func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, rejects []extract.Reject) {

@@ -237,7 +237,7 @@ func (p *pass) lookUp(ctx context.Context, page []extract.Transcript) (map[strin
 // conversation rebuilds a conversation and adds what is new to the chunk.
 func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivered Delivered) error {
 	// A row causes at most an event of its own and an end, and one of them the start.
-	if n := len(p.chunk.events); n > 0 && n+2*len(t.Messages)+1 > p.ChunkEvents {
+	if !p.chunk.hasRoom(2*len(t.Messages)+1, p.ChunkEvents) {
 		if err := p.flush(ctx, p.position()); err != nil {
 			return err
 		}
@@ -245,6 +245,7 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	if delivered.Start != 0 && delivered.Start < t.Since {
 		t.Refuse(extract.Incomplete, "it started at "+delivered.Start.String()+", and files that end before "+t.Since.String()+" were not read: it lasts longer than source.parquet.lookback")
 	}
+	made := p.chunk.mark()
 	built := p.builder.Build(t, transform.Known{Start: delivered.Start, Horizon: p.horizon}, &p.chunk.tally.Tally)
 	if p.examine != nil {
 		p.examine(t, &built, delivered)
@@ -261,6 +262,9 @@ func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivere
 	}
 	p.add(&built, fresh)
 	p.note(t, &built)
+	if len(fresh) == 0 {
+		p.chunk.rewind(made)
+	}
 	p.built += min(1, len(t.ConversationID))
 	if t.ConversationID != "" || p.from == "" && p.last == nil {
 		p.last = &t.ConversationID // rows of no conversation have a position at the start only

@@ -1,9 +1,13 @@
 package jobs
 
 import (
+	"context"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chatbackfill/chatbackfill/extract"
+	"github.com/chatbackfill/chatbackfill/transform"
 )
 
 // marked is a source that is only asked for positions.
@@ -37,6 +41,66 @@ func TestPositionAmongBadIDs(t *testing.T) {
 			if got := p.position(); got != extract.Position(test.want) {
 				t.Errorf("from %q, of conversation %q and then %q: position %q, want %q", test.from, test.id, id, got, test.want)
 			}
+		}
+	}
+}
+
+// weigher is a sink that notes how much its chunks hold.
+type weigher struct {
+	*planner
+	made             *transform.Arena
+	events, heaviest int
+}
+
+func (w *weigher) arena() *transform.Arena {
+	w.made = transform.NewArena()
+	return w.made
+}
+
+func (w *weigher) submit(_ context.Context, c *chunk) error {
+	w.events += len(c.events)
+	w.heaviest = max(w.heaviest, c.arena.Size())
+	return nil
+}
+
+// TestEventsNotSentTakeNoMemory: a pass over chats that were delivered long ago
+// does not hold all that they would be.
+func TestEventsNotSentTakeNoMemory(t *testing.T) {
+	const conversations, messages, chunkEvents, body = 400, 100, 100, 1000
+	sentAt := func(i int) extract.Time { return extract.Time(1_700_000_000_000_000_000 + i*1_000_000_000) }
+	for _, test := range []struct {
+		name             string
+		selected         extract.Time
+		events, heaviest int
+	}{
+		{"nothing is sent", sentAt(messages), 0, 0},
+		{"one event of each conversation", sentAt(messages - 1), conversations, chunkEvents*bytesPerEvent + 2*messages*body},
+	} {
+		sink := &weigher{planner: newPlanner()}
+		run := &Run{Source: marked{}, ledgerEmpty: true, ChunkEvents: chunkEvents, Select: &Selection{From: test.selected}}
+		p, err := run.newPass(sink, Checkpoint{Tally: newCounts()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := extract.Page{}
+		for i := range conversations {
+			chat := extract.Transcript{ConversationID: strconv.Itoa(i)}
+			for j := range messages {
+				chat.Messages = append(chat.Messages, extract.Message{
+					ConversationID: chat.ConversationID, MessageID: strconv.Itoa(j), SentAt: sentAt(j),
+					Role: extract.Customer, UserID: "u", Body: strings.Repeat("b", body),
+				})
+			}
+			page.Transcripts = append(page.Transcripts, chat)
+		}
+		if err := p.page(t.Context(), page); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.flush(t.Context(), p.position()); err != nil {
+			t.Fatal(err)
+		}
+		if sink.events != test.events || sink.heaviest > test.heaviest {
+			t.Errorf("%s: %d events in chunks of up to %d bytes, want %d in %d at most", test.name, sink.events, sink.heaviest, test.events, test.heaviest)
 		}
 	}
 }

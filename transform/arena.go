@@ -19,7 +19,7 @@ const (
 
 // NewArena returns an empty arena.
 func NewArena() *Arena {
-	return &Arena{events: pool[Event]{size: eventBlock, reused: true}, text: pool[byte]{size: textBlock, reused: true}}
+	return &Arena{events: pool[Event]{size: eventBlock, reused: true, zeroed: true}, text: pool[byte]{size: textBlock, reused: true}}
 }
 
 // collectedArena returns an arena that is never reset: its events are left to
@@ -29,13 +29,23 @@ func collectedArena() *Arena {
 }
 
 // Reset ends the life of all events made in the arena.
-func (a *Arena) Reset() {
-	for _, block := range a.events.all() {
-		clear(block) // they point to transcripts
-	}
-	a.events.reset()
-	a.text.reset()
+func (a *Arena) Reset() { a.Rewind(Mark{}) }
+
+// Mark is a moment in the life of an arena, the zero one its beginning.
+type Mark struct{ events, text place }
+
+// Mark returns the present moment.
+func (a *Arena) Mark() Mark { return Mark{a.events.place(), a.text.place()} }
+
+// Rewind ends the life of the events made since m.
+func (a *Arena) Rewind(m Mark) {
+	a.events.rewind(m.events)
+	a.text.rewind(m.text)
 }
+
+// Size is the memory, in bytes, that the JSON of the events made in the arena
+// takes.
+func (a *Arena) Size() int { return a.text.used() }
 
 // reserve returns room for n events, all zero.
 func (a *Arena) reserve(n int) []Event {
@@ -61,11 +71,26 @@ func (a *Arena) write(w *writer, e *Event) bool {
 
 // pool is slices that pieces are taken from, one after the other.
 type pool[T any] struct {
-	size   int // of a block, unless a piece is larger
-	reused bool
+	size   int  // of a block, unless a piece is larger
+	reused bool // else nobody but the pieces' users knows a block that is full
+	zeroed bool // pieces are zero; else they are what was there
 	open   []T
 	full   [][]T
 	free   [][]T
+}
+
+// place is how much of a pool is in use: full blocks, and a part of the open one.
+type place struct{ full, open int }
+
+func (b *pool[T]) place() place { return place{len(b.full), len(b.open)} }
+
+// used is the size of the pieces in use, with what was left over between them.
+func (b *pool[T]) used() int {
+	n := len(b.open)
+	for _, block := range b.full {
+		n += cap(block)
+	}
+	return n
 }
 
 // room returns the block that has room for a piece of n at its end.
@@ -88,21 +113,27 @@ func (b *pool[T]) next(n int) {
 	b.open, b.free = b.free[last], b.free[:last]
 }
 
-// all returns the blocks in use.
-func (b *pool[T]) all() [][]T {
-	if b.open != nil {
-		b.full, b.open = append(b.full, b.open), nil
+// rewind frees what was taken since a place.
+func (b *pool[T]) rewind(to place) {
+	for len(b.full) > to.full {
+		if b.truncate(0); b.open != nil {
+			b.free = append(b.free, b.open)
+		}
+		last := len(b.full) - 1
+		b.open, b.full[last] = b.full[last], nil
+		b.full = b.full[:last]
 	}
-	return b.full
+	b.truncate(to.open)
 }
 
-// reset frees the blocks in use, but for those of single large pieces.
-func (b *pool[T]) reset() {
-	for _, block := range b.all() {
-		if cap(block) == b.size {
-			b.free = append(b.free, block[:0])
-		}
+// truncate frees the end of the open block, all of it if it is a single large
+// piece.
+func (b *pool[T]) truncate(n int) {
+	if n == 0 && cap(b.open) > b.size {
+		b.open = nil
 	}
-	clear(b.full)
-	b.full = b.full[:0]
+	if b.zeroed {
+		clear(b.open[n:])
+	}
+	b.open = b.open[:n]
 }
