@@ -18,7 +18,7 @@ func (p Page) Release() {
 // as many pages as may be released while one is read.
 type spareMessages chan []Message
 
-func newSpareMessages() spareMessages { return make(spareMessages, 2) }
+func newSpareMessages() spareMessages { return make(spareMessages, 3) }
 
 // room returns room for about n messages: what one page was released of, unless
 // its size was another one.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"encoding/json"
+	"maps"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
@@ -13,13 +14,15 @@ import (
 type chunk struct {
 	seq     int
 	events  []*transform.Event
-	arena   *transform.Arena // what they are in; nil: left to the garbage collector
+	arenas  []*transform.Arena // what they are in; else they are left to the garbage collector
 	parts   []part
 	rejects []extract.Reject
 	clean   []string                // conversations with open rejects that are clean now
 	due     map[string]extract.Time // see commit
 	tally   Counts                  // of the rows and of the events that are not sent
-	after   extract.Position        // where to read once the chunk is done; empty if a conversation goes on in the next
+	last    *string                 // the last conversation; nil: there is none
+	partial bool                    // it goes on in the next chunk
+	after   extract.Position        // where to read once the chunk is done; empty if it is partial
 }
 
 // part is a conversation's share of a chunk's events.
@@ -29,8 +32,8 @@ type part struct {
 	from, to     int // of chunk.events
 }
 
-func newChunk(seq int) *chunk {
-	return &chunk{seq: seq, tally: newCounts(), due: make(map[string]extract.Time)}
+func newChunk() *chunk {
+	return &chunk{tally: newCounts(), due: make(map[string]extract.Time)}
 }
 
 // bytesPerEvent is what an event takes on average in a chunk that is full.
@@ -41,22 +44,47 @@ const bytesPerEvent = 4 << 10
 // for events that need not be sent may lie between those that are.
 func (c *chunk) hasRoom(events, most int) bool {
 	n := len(c.events)
-	return n == 0 || n+events <= most && (c.arena == nil || c.arena.Size() < most*bytesPerEvent)
+	return n == 0 || n+events <= most && c.size() < most*bytesPerEvent
 }
 
-// mark returns the moment to which the chunk can be rewound.
-func (c *chunk) mark() (m transform.Mark) {
-	if c.arena != nil {
-		m = c.arena.Mark()
+// size is the memory that events take, in bytes.
+func (c *chunk) size() (size int) {
+	for _, a := range c.arenas {
+		size += a.Size()
 	}
-	return m
+	return size
 }
 
-// rewind gives the memory of the events made since m to later ones.
-func (c *chunk) rewind(m transform.Mark) {
-	if c.arena != nil {
-		c.arena.Rewind(m)
+// read notes that a conversation is in the chunk. Rows of no conversation come
+// after nothing.
+func (c *chunk) read(conversation *string) {
+	if *conversation != "" || c.last == nil {
+		c.last = conversation
 	}
+}
+
+// maxArenas is how many arenas a chunk may be in: each takes memory, however
+// little is in it.
+const maxArenas = 4
+
+// merge adds what is in the next chunk, if there is room for it.
+func (c *chunk) merge(next *chunk, most int) bool {
+	if c.partial || next.partial || len(c.arenas)+len(next.arenas) > maxArenas || !c.hasRoom(len(next.events), most) {
+		return false
+	}
+	shift := len(c.events)
+	c.events = append(c.events, next.events...)
+	for _, p := range next.parts {
+		c.parts = append(c.parts, part{p.conversation, p.start, p.from + shift, p.to + shift})
+	}
+	c.arenas = append(c.arenas, next.arenas...)
+	c.rejects, c.clean = append(c.rejects, next.rejects...), append(c.clean, next.clean...)
+	maps.Copy(c.due, next.due)
+	c.tally.Add(next.tally)
+	if next.last != nil {
+		c.read(next.last)
+	}
+	return true
 }
 
 // settle turns what became of the events into what the ledger, if there is one,

@@ -125,7 +125,8 @@ func indices(n int) []int {
 
 // testChunk is a chunk of two events of one conversation, the last of it or not.
 func testChunk(seq int, whole bool) *chunk {
-	c := newChunk(seq)
+	c := newChunk()
+	c.seq = seq
 	encoded := make([]byte, 100)
 	c.events = []*transform.Event{{Key: uint64(seq), JSON: encoded}, {Key: uint64(seq) + 1000, JSON: encoded}}
 	c.parts = []part{{conversation: fmt.Sprint("c", seq), to: 2}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -17,51 +18,55 @@ import (
 // has, hand on.
 type pass struct {
 	*Run
-	sink    sink
-	limits  *pipeline // halts the pass when too much is rejected; nil: nothing does
-	builder *transform.Builder
-	chunk   *chunk
-	fresh   []*transform.Event // of the conversation at hand, see leaveOut
-	from    extract.Position   // where the pass goes on
-	last    *string            // the last conversation that was rebuilt; nil: none was
-	source  SourcePass
-	horizon extract.Time    // up to which the source shows rows
-	counts  Counts          // of the pass up to and with the chunks handed on
-	built   int             // conversations rebuilt
-	unseen  map[string]bool // conversations asked for by their ids that the source did not show yet
+	sink       sink
+	limits     *pipeline // halts the pass when too much is rejected; nil: nothing does
+	rebuilders []*rebuilder
+	chunk      *chunk           // being filled; nil: none is
+	seq        int              // of the next chunk that is handed on
+	from       extract.Position // where the pass goes on
+	last       *string          // the last conversation of the chunks handed on; nil: there is none
+	source     SourcePass
+	horizon    extract.Time    // up to which the source shows rows
+	counts     Counts          // of the pass up to and with the chunks handed on
+	built      int             // conversations rebuilt
+	asked      map[string]bool // conversations asked for by their ids
+	unseen     map[string]bool // those that the source did not show yet
 
-	// examine, if it is set, is given every conversation instead of its events
-	// being handed on. The transcript's messages are valid until it returns.
+	// examine, if it is set, is given every conversation, one after the other,
+	// instead of its events being handed on. The transcript's messages are valid until it returns.
 	examine func(t *extract.Transcript, c *transform.Conversation, delivered Delivered)
 }
 
 // sink takes the chunks of a pass. After an error of submit nothing more is
 // submitted; wait returns once all have ended.
 type sink interface {
-	// arena returns what the events of the next chunk are made in, which is its
-	// until it has ended; nil if its events are needed for longer.
+	// arena returns what the events of a chunk are made in, which is its until it
+	// has ended; nil if its events are needed for longer. Any goroutine may call it.
 	arena() *transform.Arena
 	submit(ctx context.Context, c *chunk) error
 	wait() error
 }
 
 func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
-	builder, err := transform.NewBuilder(r.Options)
-	if err != nil {
-		return nil, &Error{Exit: ExitUsage, Err: err}
-	}
 	reads := r.reads(from)
 	p := &pass{
-		Run: r, sink: to, builder: builder,
+		Run: r, sink: to,
 		source: r.Source.Pass(reads), horizon: from.Upper,
-		counts: from.Tally.Clone(), unseen: make(map[string]bool),
+		counts: from.Tally.Clone(), asked: make(map[string]bool),
 	}
 	for _, id := range reads.Due {
 		if r.Shard.Has(id) {
-			p.unseen[id] = true
+			p.asked[id] = true
 		}
 	}
-	p.open(0)
+	p.unseen = maps.Clone(p.asked)
+	for range min(maxRebuilders, runtime.GOMAXPROCS(0)) {
+		builder, err := transform.NewBuilder(r.Options)
+		if err != nil {
+			return nil, &Error{Exit: ExitUsage, Err: err}
+		}
+		p.rebuilders = append(p.rebuilders, &rebuilder{pass: p, builder: builder})
+	}
 	return p, nil
 }
 
@@ -156,30 +161,29 @@ func (p *pass) gone(from Checkpoint) map[string]extract.Time {
 	return over
 }
 
-// read hands all transcripts after a position on, the next page being read
-// while one is worked on.
+// read rebuilds all transcripts after a position and hands on what is new.
 func (p *pass) read(ctx context.Context, from extract.Position) error {
-	p.from = from
+	p.from, p.last, p.chunk = from, nil, nil
 	pages, err := p.source.Transcripts(ctx, from)
 	if err != nil {
 		return err
 	}
 	reading, cancel := context.WithCancel(ctx)
 	ahead := readAhead(reading, pages)
+	rebuilding := rebuildAhead(reading, ahead, p.rebuilders[:p.atOnce()])
 	defer func() {
 		cancel()
+		for page := range rebuilding {
+			<-page
+		}
 		for range ahead {
 		}
 		pages.Close()
 	}()
-	for page := range ahead {
-		if page.err != nil {
-			return page.err
-		}
-		if err := p.page(ctx, page.Page); err != nil {
+	for page := range rebuilding {
+		if err := p.take(ctx, <-page); err != nil {
 			return err
 		}
-		page.Release()
 		if p.limited() {
 			break
 		}
@@ -187,87 +191,32 @@ func (p *pass) read(ctx context.Context, from extract.Position) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	return p.flush(ctx, p.position())
+	if p.chunk == nil {
+		p.chunk = newChunk()
+	}
+	return p.flush(ctx)
 }
 
-// page rebuilds the conversations of a page and sends what is new.
-func (p *pass) page(ctx context.Context, page extract.Page) error {
-	failpoint.At("page-read")
-	known, err := p.lookUp(ctx, page.Transcripts)
-	if err != nil {
-		return err
+// take adds what a page has become to the chunk, and hands chunks on that are full.
+func (p *pass) take(ctx context.Context, page rebuilt) error {
+	if page.err != nil {
+		return page.err
 	}
-	rows := int64(0)
-	for i := range page.Transcripts {
-		t := &page.Transcripts[i]
-		select {
-		case <-p.Stop:
-			return ErrInterrupted
-		default:
-		}
-		if p.limited() {
-			break
-		}
-		if !p.Select.has(t.ConversationID) {
+	for _, id := range page.seen {
+		delete(p.unseen, id)
+	}
+	p.built += page.conversations
+	p.countRows(page.rows)
+	for _, c := range page.chunks {
+		if p.chunk != nil && p.chunk.merge(c, p.ChunkEvents) {
 			continue
 		}
-		if err := p.conversation(ctx, t, known[t.ConversationID]); err != nil {
-			return err
+		if p.chunk != nil {
+			if err := p.flush(ctx); err != nil {
+				return err
+			}
 		}
-		if rows += int64(t.Rows()); t.Rows() > 0 || t.Ahead != 0 {
-			delete(p.unseen, t.ConversationID)
-		}
-	}
-	p.countRows(rows)
-	return nil
-}
-
-// lookUp returns what the ledger has of the page's conversations.
-func (p *pass) lookUp(ctx context.Context, page []extract.Transcript) (map[string]Delivered, error) {
-	if p.ledgerEmpty {
-		return nil, nil
-	}
-	ids := make([]string, len(page))
-	for i := range page {
-		ids[i] = page[i].ConversationID
-	}
-	return p.Job.Delivered(ctx, ids)
-}
-
-// conversation rebuilds a conversation and adds what is new to the chunk.
-func (p *pass) conversation(ctx context.Context, t *extract.Transcript, delivered Delivered) error {
-	// A row causes at most an event of its own and an end, and one of them the start.
-	if !p.chunk.hasRoom(2*len(t.Messages)+1, p.ChunkEvents) {
-		if err := p.flush(ctx, p.position()); err != nil {
-			return err
-		}
-	}
-	if delivered.Start != 0 && delivered.Start < t.Since {
-		t.Refuse(extract.Incomplete, "it started at "+delivered.Start.String()+", and files that end before "+t.Since.String()+" were not read: it lasts longer than source.parquet.lookback")
-	}
-	made := p.chunk.mark()
-	built := p.builder.Build(t, transform.Known{Start: delivered.Start, Horizon: p.horizon}, &p.chunk.tally.Tally)
-	if p.examine != nil {
-		p.examine(t, &built, delivered)
-		return nil
-	}
-	fresh := p.leaveOut(&built, delivered)
-	for len(fresh) > p.ChunkEvents {
-		p.chunk.arena = nil // the events of later chunks are in it too
-		p.add(&built, fresh[:p.ChunkEvents])
-		fresh = fresh[p.ChunkEvents:]
-		if err := p.flush(ctx, ""); err != nil {
-			return err
-		}
-	}
-	p.add(&built, fresh)
-	p.note(t, &built)
-	if len(fresh) == 0 {
-		p.chunk.rewind(made)
-	}
-	p.built += min(1, len(t.ConversationID))
-	if t.ConversationID != "" || p.from == "" && p.last == nil {
-		p.last = &t.ConversationID // rows of no conversation have a position at the start only
+		p.chunk = c
 	}
 	return nil
 }
@@ -280,84 +229,18 @@ func (p *pass) position() extract.Position {
 	return p.source.After(*p.last)
 }
 
-// leaveOut returns the events that are to be sent: those that the ledger does
-// not have. A start that was delivered stays the only one. The slice is valid
-// until the next call.
-func (p *pass) leaveOut(c *transform.Conversation, delivered Delivered) []*transform.Event {
-	fresh := p.fresh[:0]
-	for i := range c.Events {
-		e := &c.Events[i]
-		hash, known := delivered.Events[e.Key]
-		again := known && p.Resend.again(hash != e.Hash())
-		if again && p.Revision > 0 {
-			e.Revise(p.Revision)
-		}
-		switch {
-		case known && !again:
-			p.chunk.tally.Events[transform.Delivered]++
-		case e.Name == transform.Started && delivered.Start != 0 && !known:
-			p.chunk.tally.Events[transform.Delivered]++
-		case p.unsendable[e.ID] != "":
-			p.chunk.tally.Events[transform.Rejected+transform.Outcome(p.unsendable[e.ID])]++
-		case !p.Select.covers(e.Timestamp):
-		default:
-			fresh = append(fresh, e)
-		}
-	}
-	p.fresh = fresh
-	return fresh
-}
-
-// add puts events of a conversation into the chunk.
-func (p *pass) add(c *transform.Conversation, events []*transform.Event) {
-	if len(events) == 0 {
-		return
-	}
-	from := len(p.chunk.events)
-	p.chunk.events = append(p.chunk.events, events...)
-	p.chunk.parts = append(p.chunk.parts, part{c.ID, c.Start, from, len(p.chunk.events)})
-}
-
-// note adds to the chunk what the state is to record of a conversation beside
-// its events.
-func (p *pass) note(t *extract.Transcript, c *transform.Conversation) {
-	p.chunk.rejects = append(p.chunk.rejects, c.Rejects...)
-	p.chunk.tally.reject(c, p.settled)
-	switch noted := p.due[c.ID]; {
-	case p.settles() && (c.Due != 0 || noted != 0):
-		p.chunk.due[c.ID] = c.Due
-	case c.Due != 0: // what was noted may be of what is not selected, or lacking
-		p.chunk.due[c.ID] = extract.Earliest(noted, c.Due)
-	}
-	if p.rejected[c.ID] && p.settles() && (c.Suppressed || len(t.Rejects) == 0 && c.Rejected == "") {
-		p.chunk.clean = append(p.chunk.clean, c.ID)
-	}
-}
-
-// settles reports whether what waits or was rejected of a conversation, and does
-// not any more, is done with.
-func (p *pass) settles() bool { return p.Select.wholly() && !p.lacking }
-
-// open begins a chunk.
-func (p *pass) open(seq int) {
-	p.chunk = newChunk(seq)
-	if arena := p.sink.arena(); arena != nil {
-		p.chunk.arena = arena
-		p.builder.Use(arena)
-	}
-}
-
-// flush sends the chunk and begins the next. After is where to read once it is
-// done; empty if the last conversation goes on in the next chunk, which then
-// has the counts of both.
-func (p *pass) flush(ctx context.Context, after extract.Position) error {
+// flush hands the chunk on.
+func (p *pass) flush(ctx context.Context) error {
 	full := p.chunk
-	full.after = after
-	p.open(full.seq + 1)
-	p.chunk.events = make([]*transform.Event, 0, len(full.events))
-	p.chunk.parts = make([]part, 0, len(full.parts))
-	if after == "" {
-		full.tally, p.chunk.tally = p.chunk.tally, full.tally
+	p.chunk = nil
+	full.seq = p.seq
+	p.seq++
+	// Rows of no conversation have a position at the start only.
+	if full.last != nil && (*full.last != "" || p.from == "" && p.last == nil) {
+		p.last = full.last
+	}
+	if !full.partial {
+		full.after = p.position()
 	}
 	if err := p.withinLimits(ctx, full); err != nil {
 		return err
@@ -365,6 +248,10 @@ func (p *pass) flush(ctx context.Context, after extract.Position) error {
 	failpoint.At("chunk-built")
 	return p.sink.submit(ctx, full)
 }
+
+// settles reports whether what waits or was rejected of a conversation, and does
+// not any more, is done with.
+func (r *Run) settles() bool { return r.Select.wholly() && !r.lacking }
 
 // withinLimits returns an error, and records the chunk's rejects for somebody to
 // look at, if too much of the pass is rejected to go on.

@@ -35,7 +35,11 @@ func TestPositionAmongBadIDs(t *testing.T) {
 		}
 		p.from = extract.Position(test.from)
 		for _, id := range []string{test.id, ""} {
-			if err := p.page(t.Context(), extract.Page{Transcripts: []extract.Transcript{{ConversationID: id, Filtered: 1}}}); err != nil {
+			page := extract.Page{Transcripts: []extract.Transcript{{ConversationID: id, Filtered: 1}}}
+			if err := p.take(t.Context(), p.rebuilders[0].page(t.Context(), page)); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.position(); got != extract.Position(test.want) {
@@ -59,7 +63,7 @@ func (w *weigher) arena() *transform.Arena {
 
 func (w *weigher) submit(_ context.Context, c *chunk) error {
 	w.events += len(c.events)
-	w.heaviest = max(w.heaviest, c.arena.Size())
+	w.heaviest = max(w.heaviest, c.size())
 	return nil
 }
 
@@ -93,10 +97,10 @@ func TestEventsNotSentTakeNoMemory(t *testing.T) {
 			}
 			page.Transcripts = append(page.Transcripts, chat)
 		}
-		if err := p.page(t.Context(), page); err != nil {
+		if err := p.take(t.Context(), p.rebuilders[0].page(t.Context(), page)); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.flush(t.Context(), p.position()); err != nil {
+		if err := p.flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if sink.events != test.events || sink.heaviest > test.heaviest {

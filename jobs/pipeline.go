@@ -66,7 +66,7 @@ func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFligh
 	from.Tally = from.Tally.Clone()
 	p := &pipeline{
 		destination: d, lease: l, runID: runID, checkpoint: from, pending: newCounts(),
-		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, inFlight+1), early: make(map[int]ended),
+		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, inFlight*maxArenas), early: make(map[int]ended),
 		turn: make(chan struct{}), told: func(*chunk, load.Delivery, bool) {},
 	}
 	p.appender, _ = d.(appender)
@@ -95,15 +95,14 @@ func (p *pipeline) arena() *transform.Arena {
 
 // release gives the memory of a chunk that has ended to a later one.
 func (p *pipeline) release(c *chunk) {
-	if c.arena == nil {
-		return
+	for _, arena := range c.arenas {
+		arena.Reset()
+		select {
+		case p.arenas <- arena:
+		default:
+		}
 	}
-	c.events = nil
-	c.arena.Reset()
-	select {
-	case p.arenas <- c.arena:
-	default:
-	}
+	c.events, c.arenas = nil, nil
 }
 
 // submit sends a chunk once there is room. It returns the error of an earlier

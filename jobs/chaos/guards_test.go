@@ -57,7 +57,7 @@ var guards = []guard{
 		folder:  "jobs", test: "TestDeliveryStopped",
 	},
 	{
-		name: "what is in the ledger is not sent again", file: "jobs/pass.go",
+		name: "what is in the ledger is not sent again", file: "jobs/rebuild.go",
 		without: []string{"\t\tcase known && !again:\n", "\t\tcase known && !again && hash == ^e.Hash():\n"},
 		folder:  "jobs", test: "TestPostgresPasses",
 	},
