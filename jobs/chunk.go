@@ -3,6 +3,7 @@ package jobs
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
@@ -87,10 +88,30 @@ func (c *chunk) merge(next *chunk, most int) bool {
 	return true
 }
 
-// settle turns what became of the events into what the ledger, if there is one,
-// and the rejects record of it, and counts it.
-func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, rejects []extract.Reject) {
-	accepted := 0
+// settlement is what became of a chunk's events.
+type settlement struct {
+	ledger   []ledgerEntry // of those that were accepted, if there is a ledger
+	rejects  []extract.Reject
+	accepted acceptance
+}
+
+// acceptance counts events that were accepted.
+type acceptance struct {
+	events         [len(transform.Names) + 1]int // by name
+	oldest, newest extract.Time
+}
+
+func (a *acceptance) add(e *transform.Event) {
+	a.events[e.Name]++
+	if a.oldest == 0 || e.Timestamp < a.oldest {
+		a.oldest = e.Timestamp
+	}
+	a.newest = max(a.newest, e.Timestamp)
+}
+
+// settle says what became of the events, and counts it.
+func (c *chunk) settle(outcomes []load.Outcome, noLedger bool) (s settlement) {
+	total := 0
 	var entries []byte
 	if !noLedger {
 		entries = make([]byte, 0, entrySize*len(c.events))
@@ -98,10 +119,11 @@ func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, re
 	for _, p := range c.parts {
 		entry, from := ledgerEntry{conversation: p.conversation}, len(entries)
 		for i := p.from; i < p.to; i++ {
-			e, outcome := c.events[i], d.Outcomes[i]
+			e, outcome := c.events[i], outcomes[i]
 			switch {
 			case outcome.Accepted:
-				accepted++
+				total++
+				s.accepted.add(e)
 				if noLedger {
 					continue
 				}
@@ -112,18 +134,19 @@ func (c *chunk) settle(d load.Delivery, noLedger bool) (ledger []ledgerEntry, re
 			case outcome.Reject != nil:
 				reject := *outcome.Reject
 				reject.ConversationID = p.conversation
-				rejects = append(rejects, reject)
+				s.rejects = append(s.rejects, reject)
 				c.tally.Events[transform.Rejected+transform.Outcome(reject.Reason)]++
 			}
 		}
 		if entry.entries = entries[from:len(entries):len(entries)]; len(entry.entries) > 0 {
-			ledger = append(ledger, entry)
+			entry.conversation = strings.Clone(entry.conversation)
+			s.ledger = append(s.ledger, entry)
 		}
 	}
-	if accepted > 0 {
-		c.tally.Events[transform.Accepted] += accepted
+	if total > 0 {
+		c.tally.Events[transform.Accepted] += total
 	}
-	return ledger, rejects
+	return s
 }
 
 // ended is a chunk that was delivered as a whole, with what the destination

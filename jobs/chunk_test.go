@@ -59,7 +59,7 @@ func TestPipelineAgainstAModel(t *testing.T) {
 		g := &gate{waiting: make(map[uint64]chan error), arrived: make(chan uint64, n)}
 		p := newPipeline(g, lease, "run", Checkpoint{Pass: 1, Tally: newCounts()}, n)
 		ended := make(chan struct{}, n)
-		p.told = func(*chunk, load.Delivery, bool) { ended <- struct{}{} }
+		p.told = func(*sent, bool) { ended <- struct{}{} }
 		m := model{good: make([]bool, n), whole: rapid.SliceOfN(rapid.Bool(), n, n).Draw(r, "whole")}
 		for i := range n {
 			if err := p.submit(t.Context(), testChunk(i, m.whole[i])); err != nil {
@@ -76,7 +76,7 @@ func TestPipelineAgainstAModel(t *testing.T) {
 			<-ended
 			m.check(r, job)
 		}
-		failed := p.wait() != nil
+		failed := p.wait(t.Context()) != nil
 		if failed != m.failed() {
 			r.Fatalf("the pipeline failed: %v, want %v", failed, m.failed())
 		}
@@ -91,7 +91,7 @@ func TestPipelineUnrecorded(t *testing.T) {
 	g := &gate{waiting: make(map[uint64]chan error), arrived: make(chan uint64, 2)}
 	p := newPipeline(g, lease, "run", Checkpoint{Pass: 1, Tally: newCounts()}, 2)
 	recorded := make(chan bool, 2)
-	p.told = func(_ *chunk, _ load.Delivery, whole bool) { recorded <- whole }
+	p.told = func(_ *sent, whole bool) { recorded <- whole }
 	for i := range 2 {
 		if err := p.submit(t.Context(), testChunk(i, true)); err != nil {
 			t.Fatal(err)
@@ -107,7 +107,7 @@ func TestPipelineUnrecorded(t *testing.T) {
 			t.Errorf("chunk %d is recorded: %t", i, whole)
 		}
 	}
-	if p.wait() == nil {
+	if p.wait(t.Context()) == nil {
 		t.Error("no error")
 	}
 	if at, err := job.Checkpoint(t.Context(), ""); err != nil || at.Position != "" || at.Tally.RowCount() != 0 {
@@ -219,7 +219,7 @@ func TestPipelineAppends(t *testing.T) {
 			for i := 0; i < n && err == nil; i++ {
 				err = p.submit(t.Context(), testChunk(i, true))
 			}
-			if err := p.wait(); (err != nil) != (bad < n) {
+			if err := p.wait(t.Context()); (err != nil) != (bad < n) {
 				t.Fatalf("bad from %d on: error %v", bad, err)
 			}
 			wantAppended(t, job, a)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
-	"github.com/chatbackfill/chatbackfill/load"
 	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
@@ -44,7 +43,7 @@ type sink interface {
 	// has ended; nil if its events are needed for longer. Any goroutine may call it.
 	arena() *transform.Arena
 	submit(ctx context.Context, c *chunk) error
-	wait() error
+	wait(ctx context.Context) error
 }
 
 func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
@@ -111,7 +110,7 @@ func (r *Run) fromStart(ctx context.Context) (Checkpoint, error) {
 // sweep reads the source from a checkpoint's position to the end.
 func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 	pipe := newPipeline(r.Destination, r.lease, r.id, from, r.InFlight)
-	pipe.told, pipe.noLedger = r.advanced, r.NoLedger
+	pipe.told, pipe.retains, pipe.noLedger = r.advanced, r.Report != nil, r.NoLedger
 	p, err := r.newPass(pipe, from)
 	if err != nil {
 		return from, err
@@ -128,7 +127,7 @@ func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
 		r.Log.Warn("the pass begins again", "why", moved)
 		err = p.read(ctx, "")
 	}
-	if err = errors.Join(err, pipe.wait()); err != nil {
+	if err = errors.Join(err, pipe.wait(ctx)); err != nil {
 		return pipe.checkpoint, err
 	}
 	if p.limited() {
@@ -239,6 +238,7 @@ func (p *pass) flush(ctx context.Context) error {
 	if full.last != nil && (*full.last != "" || p.from == "" && p.last == nil) {
 		p.last = full.last
 	}
+	full.last = nil
 	if !full.partial {
 		full.after = p.position()
 	}
@@ -264,10 +264,10 @@ func (p *pass) withinLimits(ctx context.Context, c *chunk) error {
 	if halt == nil {
 		return nil
 	}
-	if err := p.sink.wait(); err != nil {
+	if err := p.sink.wait(ctx); err != nil {
 		return err
 	}
-	p.count(c, load.Delivery{}, true)
+	p.count(&sent{chunk: c}, true)
 	return errors.Join(halt, p.limits.halt(ctx, c, p.counts))
 }
 

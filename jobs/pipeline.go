@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load"
@@ -27,9 +28,10 @@ type appender interface{ Sync() error }
 // pipeline sends chunks, several at once, and checkpoints them.
 //
 // A chunk's accepted events enter the ledger as soon as the chunk ends; those of
-// chunks that end while others are recorded, together. The position moves only
-// over chunks before which none is missing: whatever happens to a chunk,
-// everything before the position is done.
+// chunks that end while others are recorded, together, and those of chunks that are
+// appended, every [recordEvery]. The position moves only over chunks before which
+// none is missing: whatever happens to a chunk, everything before the position is
+// done.
 type pipeline struct {
 	destination Destination
 	appender    appender // the destination, if it is one
@@ -39,14 +41,16 @@ type pipeline struct {
 	turn        chan struct{}         // closed once it is the turn of the next chunk to be sent, if they go in order
 	arenas      chan *transform.Arena // of chunks that have ended
 	sending     sync.WaitGroup
-	resending   bool                                        // events that were delivered are sent again
-	noLedger    bool                                        // nothing but the position is kept
-	still       bool                                        // the position and the counts stay as they are
-	told        func(c *chunk, d load.Delivery, whole bool) // of every chunk that was sent, as a whole or not
+	resending   bool                      // events that were delivered are sent again
+	noLedger    bool                      // nothing but the position is kept
+	still       bool                      // the position and the counts stay as they are
+	retains     bool                      // told is given the events
+	told        func(s *sent, whole bool) // of every chunk that was sent, as a whole or not
 
-	mu   sync.Mutex
-	sent []sent // not yet recorded
-	err  error  // the first error; nothing is begun after it
+	mu         sync.Mutex
+	sent       []sent    // not yet recorded
+	recordedAt time.Time // when they were none; zero: never
+	err        error     // the first error; nothing is begun after it
 
 	recording  sync.Mutex // held while chunks are recorded; guards the rest
 	checkpoint Checkpoint
@@ -58,16 +62,22 @@ type pipeline struct {
 // sent is a chunk that was sent, as a whole unless there is an error.
 type sent struct {
 	*chunk
-	load.Delivery
-	err error
+	settlement
+	outcomes    []load.Outcome  // of its events, if they are retained
+	destination json.RawMessage // what it needs to go on after the chunk
+	err         error
 }
+
+// recordEvery is how often what is appended is synced and recorded: each time the
+// disk is waited for, and a processor with it, be it much or little.
+const recordEvery = 100 * time.Millisecond
 
 func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFlight int) *pipeline {
 	from.Tally = from.Tally.Clone()
 	p := &pipeline{
 		destination: d, lease: l, runID: runID, checkpoint: from, pending: newCounts(),
 		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, inFlight*maxArenas), early: make(map[int]ended),
-		turn: make(chan struct{}), told: func(*chunk, load.Delivery, bool) {},
+		turn: make(chan struct{}), told: func(*sent, bool) {},
 	}
 	p.appender, _ = d.(appender)
 	close(p.turn)
@@ -102,7 +112,7 @@ func (p *pipeline) release(c *chunk) {
 		default:
 		}
 	}
-	c.events, c.arenas = nil, nil
+	c.events, c.arenas, c.parts = nil, nil, nil
 }
 
 // submit sends a chunk once there is room. It returns the error of an earlier
@@ -128,9 +138,21 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 			}
 			p.send(ctx, c)
 		})
-		p.contain(func() { p.record(ctx) })
+		if p.due() {
+			p.contain(func() { p.record(ctx) })
+		}
 	})
 	return nil
+}
+
+// due reports whether what was sent is to be recorded now.
+func (p *pipeline) due() bool {
+	if p.appender == nil || p.retains {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.recordedAt) >= recordEvery
 }
 
 // contain makes an error of a panic.
@@ -139,8 +161,9 @@ func (p *pipeline) contain(f func()) {
 }
 
 // wait returns once all chunks have ended, with the first error.
-func (p *pipeline) wait() error {
+func (p *pipeline) wait(ctx context.Context) error {
 	p.sending.Wait()
+	p.contain(func() { p.record(ctx) })
 	return p.failure()
 }
 
@@ -163,10 +186,18 @@ func (p *pipeline) send(ctx context.Context, c *chunk) {
 	if p.appender != nil && p.failure() != nil {
 		return // a chunk that failed is missing before this one
 	}
+	var d load.Delivery
 	s := sent{chunk: c}
 	if len(c.events) > 0 {
-		s.Delivery, s.err = p.destination.Send(ctx, c.events)
+		d, s.err = p.destination.Send(ctx, c.events)
 		failpoint.At("chunk-sent")
+	}
+	s.settlement, s.destination = c.settle(d.Outcomes, p.noLedger), d.State
+	switch {
+	case p.retains:
+		s.outcomes = d.Outcomes
+	case s.err == nil: // else an attempt that was given up may still read them
+		p.release(c)
 	}
 	p.fail(s.err)
 	p.mu.Lock()
@@ -181,7 +212,7 @@ func (p *pipeline) record(ctx context.Context) {
 	defer p.recording.Unlock()
 	p.mu.Lock()
 	group := p.sent
-	p.sent = nil
+	p.sent, p.recordedAt = nil, time.Now()
 	p.mu.Unlock()
 	if len(group) == 0 || p.appender != nil && group[0].seq != p.next {
 		return // what is appended after a chunk that could not be recorded is lost
@@ -189,10 +220,10 @@ func (p *pipeline) record(ctx context.Context) {
 	p.sync(group)
 	err := p.commit(ctx, group)
 	p.fail(err)
-	for _, s := range group {
-		whole := s.err == nil && err == nil
-		p.told(s.chunk, s.Delivery, whole)
-		if whole {
+	for i := range group {
+		s := &group[i]
+		p.told(s, s.err == nil && err == nil)
+		if s.err == nil {
 			p.release(s.chunk)
 		}
 	}
@@ -209,7 +240,7 @@ func (p *pipeline) sync(group []sent) {
 	}
 	p.fail(err)
 	for i := range group {
-		group[i].Delivery, group[i].err = load.Delivery{Outcomes: make([]load.Outcome, len(group[i].events))}, err
+		group[i] = sent{chunk: group[i].chunk, err: err}
 	}
 }
 
@@ -218,16 +249,15 @@ func (p *pipeline) sync(group []sent) {
 func (p *pipeline) commit(ctx context.Context, group []sent) error {
 	record := commit{resent: p.resending, due: make(map[string]extract.Time)}
 	for _, s := range group {
-		record.bound = record.bound || s.State != nil
-		ledger, rejects := s.settle(s.Delivery, p.noLedger)
-		record.ledger, record.rejects = append(record.ledger, ledger...), append(record.rejects, rejects...)
+		record.bound = record.bound || s.destination != nil
+		record.ledger, record.rejects = append(record.ledger, s.ledger...), append(record.rejects, s.settlement.rejects...)
 		if s.err != nil {
 			continue
 		}
-		record.rejects = append(record.rejects, s.rejects...)
+		record.rejects = append(record.rejects, s.chunk.rejects...)
 		record.clean = append(record.clean, s.clean...)
 		maps.Copy(record.due, s.due)
-		p.early[s.seq] = ended{s.chunk, s.State}
+		p.early[s.seq] = ended{s.chunk, s.destination}
 	}
 	chunks := p.inOrder()
 	moved, pending := advance(p.checkpoint, chunks, p.pending, !p.noLedger)

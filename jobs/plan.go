@@ -98,7 +98,7 @@ func (p *planner) event(e *transform.Event) {
 	}
 }
 
-func (p *planner) wait() error {
+func (p *planner) wait(context.Context) error {
 	p.plan.Customers = len(p.customers)
 	return nil
 }
@@ -133,7 +133,7 @@ func (r *Run) Plan(ctx context.Context, rate float64) (Plan, error) {
 	if err := p.read(ctx, from.Position); err != nil {
 		return Plan{}, classify(err)
 	}
-	err = planner.wait()
+	err = planner.wait(ctx)
 	planner.plan.Problem = errors.Join(r.Limits.check(&p.counts), p.missing())
 	return planner.plan, err
 }

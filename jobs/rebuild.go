@@ -22,7 +22,7 @@ type rebuilder struct {
 
 // rebuilt is what a page has become.
 type rebuilt struct {
-	chunks        []*chunk // in order; where the last one of a page ends is chance
+	chunks        []*chunk // in order; the last one ends where the page does
 	rows          int64
 	conversations int
 	seen          []string // of the conversations that were asked for

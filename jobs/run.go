@@ -264,46 +264,33 @@ func (r *Run) recall(ctx context.Context) (err error) {
 }
 
 // count adds a chunk that was sent to the summary.
-func (r *Run) count(c *chunk, d load.Delivery, whole bool) {
+func (r *Run) count(s *sent, whole bool) {
 	if r.Report != nil {
-		r.Report.Add(c.events, d.Outcomes)
+		r.Report.Add(s.events, s.outcomes)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.summary.accept(c.events, d.Outcomes)
+	r.summary.accept(&s.accepted)
 	if whole {
-		r.summary.Tally.Add(c.tally.Tally)
+		r.summary.Tally.Add(s.tally.Tally)
 	}
 	r.report()
 }
 
-// accept adds the events that were accepted.
-func (s *Summary) accept(events []*transform.Event, outcomes []load.Outcome) {
-	var accepted [len(transform.Names) + 1]int
-	var oldest, newest extract.Time
-	for i := range outcomes {
-		if !outcomes[i].Accepted {
-			continue
-		}
-		e := events[i]
-		accepted[e.Name]++
-		if oldest == 0 || e.Timestamp < oldest {
-			oldest = e.Timestamp
-		}
-		newest = max(newest, e.Timestamp)
-	}
+// accept adds events that were accepted.
+func (s *Summary) accept(a *acceptance) {
 	for _, name := range transform.Names {
-		if accepted[name] > 0 {
-			s.Sent[name] += accepted[name]
+		if a.events[name] > 0 {
+			s.Sent[name] += a.events[name]
 		}
 	}
-	if oldest == 0 {
+	if a.oldest == 0 {
 		return
 	}
-	if at := oldest.Time(); s.Oldest.IsZero() || at.Before(s.Oldest) {
+	if at := a.oldest.Time(); s.Oldest.IsZero() || at.Before(s.Oldest) {
 		s.Oldest = at
 	}
-	if at := newest.Time(); at.After(s.Newest) {
+	if at := a.newest.Time(); at.After(s.Newest) {
 		s.Newest = at
 	}
 }

@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"maps"
 	"time"
-
-	"github.com/chatbackfill/chatbackfill/load"
 )
 
 // publishEvery is how often the store is told how far a run is, for status.
 const publishEvery = 5 * time.Second
 
 // advanced tells of a chunk that was checkpointed.
-func (r *Run) advanced(c *chunk, d load.Delivery, whole bool) {
-	r.count(c, d, whole)
+func (r *Run) advanced(c *sent, whole bool) {
+	r.count(c, whole)
 	r.mu.Lock()
 	s := r.snapshot()
 	late := time.Since(r.publishedAt) >= publishEvery

@@ -13,7 +13,7 @@ import (
 // enters the ledger; the position of the job's pass stays where it is.
 func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
-	pipe.told, pipe.still, pipe.resending = r.advanced, true, r.Resend != ResendNothing
+	pipe.told, pipe.retains, pipe.still, pipe.resending = r.advanced, r.Report != nil, true, r.Resend != ResendNothing
 	if err := r.revise(ctx); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (r *Run) visit(ctx context.Context, at Checkpoint) error {
 	if err := pipe.begin(ctx, nil); err != nil {
 		return err
 	}
-	if err := errors.Join(p.read(ctx, from.Position), pipe.wait()); err != nil {
+	if err := errors.Join(p.read(ctx, from.Position), pipe.wait(ctx)); err != nil {
 		return err
 	}
 	if err := p.missing(); err != nil || r.Select.Retry == nil || !p.settles() {
