@@ -236,8 +236,34 @@ func (s *store) load(p *partition) (*loaded, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Compare(a.hash, b.hash) })
+	sortEntries(l.entries, p.min, p.max)
 	return l, err
+}
+
+// sortEntries sorts entries with hashes from low to high by their hashes, which
+// are spread evenly: it puts each where it belongs but for a few places, and then
+// sorts what is near.
+func sortEntries(entries []entry, low, high uint64) {
+	shift := max(0, bits.Len64(high-low)-bits.Len(uint(len(entries))))
+	starts := make([]uint32, (high-low)>>shift+2)
+	for _, e := range entries {
+		starts[(e.hash-low)>>shift+1]++
+	}
+	for i := range starts[1:] {
+		starts[i+1] += starts[i]
+	}
+	sorted := make([]entry, len(entries))
+	for _, e := range entries {
+		at := &starts[(e.hash-low)>>shift]
+		sorted[*at] = e
+		*at++
+	}
+	for from := 0; from < len(sorted); {
+		to := int(starts[(sorted[from].hash-low)>>shift])
+		slices.SortFunc(sorted[from:to], func(a, b entry) int { return cmp.Compare(a.hash, b.hash) })
+		from = to
+	}
+	copy(entries, sorted)
 }
 
 // run returns the entries from i on that have one hash. They nearly always
