@@ -18,14 +18,14 @@ func (p Page) Release() {
 // as many pages as may be released while one is read.
 type spareMessages chan []Message
 
-func newSpareMessages() spareMessages { return make(spareMessages, 3) }
+func newSpareMessages() spareMessages { return make(spareMessages, 4) }
 
-// room returns room for about n messages: what one page was released of, unless
-// its size was another one.
+// room returns room for n messages: what a page was released of, if that is large
+// enough.
 func (s spareMessages) room(n int) []Message {
 	select {
 	case messages := <-s:
-		if cap(messages) >= n && cap(messages) <= 2*n {
+		if cap(messages) >= n {
 			return messages
 		}
 	default:
@@ -33,8 +33,15 @@ func (s spareMessages) room(n int) []Message {
 	return make([]Message, 0, n+n/16)
 }
 
+// maxSpare is the number of messages up to which their memory is kept: a page is
+// larger only if a single conversation is.
+const maxSpare = 1 << 16
+
 // keep keeps the memory of messages for a later page, unless there is enough.
 func (s spareMessages) keep(messages []Message) {
+	if cap(messages) > maxSpare {
+		return
+	}
 	clear(messages) // they point to texts
 	select {
 	case s <- messages[:0]:

@@ -236,14 +236,14 @@ func (s *store) load(p *partition) (*loaded, error) {
 		}
 		return nil
 	})
-	sortEntries(l.entries, p.min, p.max)
+	l.entries = sortEntries(l.entries, p.min, p.max)
 	return l, err
 }
 
-// sortEntries sorts entries with hashes from low to high by their hashes, which
-// are spread evenly: it puts each where it belongs but for a few places, and then
-// sorts what is near.
-func sortEntries(entries []entry, low, high uint64) {
+// sortEntries returns entries with hashes from low to high sorted by their hashes,
+// which are spread evenly: it puts each where it belongs but for a few places, and
+// then sorts what is near.
+func sortEntries(entries []entry, low, high uint64) (sorted []entry) {
 	shift := max(0, bits.Len64(high-low)-bits.Len(uint(len(entries))))
 	starts := make([]uint32, (high-low)>>shift+2)
 	for _, e := range entries {
@@ -252,7 +252,7 @@ func sortEntries(entries []entry, low, high uint64) {
 	for i := range starts[1:] {
 		starts[i+1] += starts[i]
 	}
-	sorted := make([]entry, len(entries))
+	sorted = make([]entry, len(entries))
 	for _, e := range entries {
 		at := &starts[(e.hash-low)>>shift]
 		sorted[*at] = e
@@ -263,7 +263,7 @@ func sortEntries(entries []entry, low, high uint64) {
 		slices.SortFunc(sorted[from:to], func(a, b entry) int { return cmp.Compare(a.hash, b.hash) })
 		from = to
 	}
-	copy(entries, sorted)
+	return sorted
 }
 
 // run returns the entries from i on that have one hash. They nearly always

@@ -244,8 +244,9 @@ func (p *Parquet) originName(origin uint32) string {
 
 // page takes the next conversations of the current partition.
 func (r *Reader) page() (page Page) {
-	end := r.pageEnd()
+	end, conversations := r.pageEnd()
 	messages := r.spare.room(end - r.next)
+	page.Transcripts = make([]Transcript, 0, conversations)
 	for r.next < end {
 		t := Transcript{}
 		messages = r.transcript(&t, messages)
@@ -262,13 +263,15 @@ func (r *Reader) page() (page Page) {
 	return page
 }
 
-// pageEnd is the entry at which the next page ends, between conversations.
-func (r *Reader) pageEnd() int {
-	end := r.next
-	for n := 0; n < pageConversations && end < len(r.current.entries) && end-r.next < r.source.pageRows; n++ {
+// pageEnd is the entry at which the next page ends, between conversations, and how
+// many they are, unless hashes are equal.
+func (r *Reader) pageEnd() (end, conversations int) {
+	end = r.next
+	for conversations < pageConversations && end < len(r.current.entries) && end-r.next < r.source.pageRows {
 		end += len(r.current.run(end))
+		conversations++
 	}
-	return end
+	return end, conversations
 }
 
 // transcript decodes the next conversation; its messages are put at the end of

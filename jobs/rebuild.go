@@ -94,6 +94,7 @@ func (b *rebuilder) page(ctx context.Context, page extract.Page) (r rebuilt) {
 	}
 	before := b.built
 	b.open()
+	b.chunk.events = make([]*transform.Event, 0, min(b.ChunkEvents, 4*len(page.Transcripts)))
 	for i := range page.Transcripts {
 		t := &page.Transcripts[i]
 		select {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -12,10 +13,10 @@ var earliest = extract.TimeOf(time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC))
 
 // checked returns the events that can be sent, and rejects the others. Segment
 // answers 200 to most of what it drops, so that everything it is known to drop
-// is found here.
-func checked(events []*transform.Event, outcomes []Outcome) batch {
+// is found here. They are put into the memory of room if that is enough.
+func checked(events []*transform.Event, outcomes []Outcome, room batch) batch {
 	latest := extract.TimeOf(time.Now().Add(24 * time.Hour))
-	good := make(batch, 0, len(events))
+	good := slices.Grow(room[:0], len(events))
 	for i, e := range events {
 		it := item{event: e, outcome: &outcomes[i]}
 		if reason, detail := fault(e, latest); reason != "" {

@@ -26,6 +26,7 @@ type File struct {
 	path   string
 	file   *os.File
 	buffer *bufio.Writer // used by every call of Send
+	batch  batch         // likewise
 	open   encoder
 	state  fileState
 	broken error // why the file is in a state that nobody knows
@@ -76,7 +77,8 @@ func (d *File) Close() { _ = d.file.Close() }
 // done.
 func (d *File) Send(ctx context.Context, events []*transform.Event) (Delivery, error) {
 	delivery := Delivery{Outcomes: make([]Outcome, len(events)), State: d.State()}
-	good := checked(events, delivery.Outcomes)
+	good := checked(events, delivery.Outcomes, d.batch)
+	d.batch = good
 	if len(good) == 0 {
 		return delivery, nil
 	}

@@ -227,7 +227,7 @@ func (d *Parquet) Close() { _ = d.held.Close() }
 func (d *Parquet) Send(ctx context.Context, events []*transform.Event) (Delivery, error) {
 	before := d.state
 	delivery := Delivery{Outcomes: make([]Outcome, len(events))}
-	good := checked(events, delivery.Outcomes)
+	good := checked(events, delivery.Outcomes, nil)
 	for rest := good; len(rest) > 0; {
 		n := min(len(rest), maxPartEvents)
 		err := context.Cause(ctx)

@@ -121,7 +121,7 @@ func (d *Segment) Close() { d.transport.CloseIdleConnections() }
 // [*extract.Panic].
 func (d *Segment) Send(ctx context.Context, events []*transform.Event) (Delivery, error) {
 	delivery := Delivery{Outcomes: make([]Outcome, len(events))}
-	err := extract.Contain(func() error { return d.send(ctx, checked(events, delivery.Outcomes)) })
+	err := extract.Contain(func() error { return d.send(ctx, checked(events, delivery.Outcomes, nil)) })
 	return delivery, d.settle(delivery.Outcomes, err)
 }
 

@@ -16,6 +16,7 @@ func TestIndexIsAMap(t *testing.T) {
 			m := map[string]int{}
 			for i := range rapid.IntRange(0, 3*few).Draw(t, "steps") {
 				key := fmt.Sprint(rapid.IntRange(0, 2*few).Draw(t, "key"))
+				key += rapid.SampledFrom([]string{"", "@example.com", "\x00"}).Draw(t, "end")
 				got, want, ok := x.find(key), m[key], false
 				if _, ok = m[key]; ok != (got != nil) || ok && *got != want {
 					t.Fatalf("find %s: %v, want %d %v", key, got, want, ok)
