@@ -64,13 +64,13 @@ func (c *chunk) read(conversation *string) {
 	}
 }
 
-// maxArenas is how many arenas a chunk may be in: each takes memory, however
-// little is in it.
-const maxArenas = 4
+// maxArenas is how many arenas a chunk of so many events may be in: each takes
+// memory, however little is in it.
+func maxArenas(events int) int { return 4 + events/1000 }
 
 // merge adds what is in the next chunk, if there is room for it.
 func (c *chunk) merge(next *chunk, most int) bool {
-	if c.partial || next.partial || len(c.arenas)+len(next.arenas) > maxArenas || !c.hasRoom(len(next.events), most) {
+	if c.partial || next.partial || len(c.arenas)+len(next.arenas) > maxArenas(most) || !c.hasRoom(len(next.events), most) {
 		return false
 	}
 	shift := len(c.events)

@@ -172,15 +172,15 @@ func (p *pass) read(ctx context.Context, from extract.Position) error {
 	rebuilding := rebuildAhead(reading, ahead, p.rebuilders[:p.atOnce()])
 	defer func() {
 		cancel()
-		for page := range rebuilding {
-			<-page
+		for some := range rebuilding {
+			<-some
 		}
 		for range ahead {
 		}
 		pages.Close()
 	}()
-	for page := range rebuilding {
-		if err := p.take(ctx, <-page); err != nil {
+	for some := range rebuilding {
+		if err := p.take(ctx, <-some); err != nil {
 			return err
 		}
 		if p.limited() {
@@ -196,17 +196,18 @@ func (p *pass) read(ctx context.Context, from extract.Position) error {
 	return p.flush(ctx)
 }
 
-// take adds what a page has become to the chunk, and hands chunks on that are full.
-func (p *pass) take(ctx context.Context, page rebuilt) error {
-	if page.err != nil {
-		return page.err
+// take adds what a stretch has become to the chunk, and hands chunks on that are
+// full.
+func (p *pass) take(ctx context.Context, some rebuilt) error {
+	if some.err != nil {
+		return some.err
 	}
-	for _, id := range page.seen {
+	for _, id := range some.seen {
 		delete(p.unseen, id)
 	}
-	p.built += page.conversations
-	p.countRows(page.rows)
-	for _, c := range page.chunks {
+	p.built += some.conversations
+	p.countRows(some.rows)
+	for _, c := range some.chunks {
 		if p.chunk != nil && p.chunk.merge(c, p.ChunkEvents) {
 			continue
 		}

@@ -2,39 +2,40 @@ package jobs
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load/failpoint"
 	"github.com/chatbackfill/chatbackfill/transform"
 )
 
-// rebuilder rebuilds pages of a pass and leaves out what the ledger has, one page
-// at a time; several work at once. Of the pass it uses only what stays the same.
+// rebuilder rebuilds stretches of a pass and leaves out what the ledger has, one at
+// a time; several work at once. Of the pass it uses only what stays the same.
 type rebuilder struct {
 	*pass
 	builder *transform.Builder
 	arena   *transform.Arena   // of the chunk; nil: what the builder makes is left to the garbage collector
 	chunk   *chunk             // being filled
-	full    []*chunk           // of the page, before that
+	full    []*chunk           // of the stretch, before that
 	fresh   []*transform.Event // of the conversation at hand, see leaveOut
-	built   int                // conversations, of all pages
+	built   int                // conversations, of all stretches
 }
 
-// rebuilt is what a page has become.
+// rebuilt is what a stretch has become.
 type rebuilt struct {
-	chunks        []*chunk // in order; the last one ends where the page does
+	chunks        []*chunk // in order; the last one ends where the stretch does
 	rows          int64
 	conversations int
 	seen          []string // of the conversations that were asked for
 	err           error
 }
 
-// maxRebuilders is how many pages are rebuilt at once: more would wait for what
+// maxRebuilders is how many stretches are rebuilt at once: more would wait for what
 // reads pages, and for what takes chunks.
 const maxRebuilders = 2
 
-// atOnce is how many pages are rebuilt at once. What counts conversations, or looks
-// at each, does so in their order, and a database on the same machine needs a
+// atOnce is how many stretches are rebuilt at once. What counts conversations, or
+// looks at each, does so in their order, and a database on the same machine needs a
 // processor itself.
 func (p *pass) atOnce() int {
 	if p.Limit > 0 || p.examine != nil || isDatabase(p.Source) {
@@ -43,8 +44,56 @@ func (p *pass) atOnce() int {
 	return len(p.rebuilders)
 }
 
-// rebuildAhead rebuilds pages, as many at once as there are rebuilders, and
-// returns what they become in their order. The channel is closed after the last
+// stretch is some consecutive transcripts of a page.
+type stretch struct {
+	transcripts []extract.Transcript
+	page        *opened
+	err         error // instead of transcripts
+}
+
+// opened is a page of which stretches are being rebuilt.
+type opened struct {
+	extract.Page
+	left atomic.Int64 // transcripts not yet rebuilt
+}
+
+// stretches cuts pages into stretches that have about as many events as a chunk.
+// Next returns false after the last one.
+type stretches struct {
+	pages <-chan pageRead
+	page  *opened
+	rest  []extract.Transcript // of the page
+	most  int                  // events
+}
+
+func (s *stretches) next() (stretch, bool) {
+	for len(s.rest) == 0 {
+		read, ok := <-s.pages
+		if !ok || read.err != nil {
+			return stretch{err: read.err}, ok
+		}
+		s.page, s.rest = &opened{Page: read.Page}, read.Transcripts
+		s.page.left.Store(int64(len(s.rest)))
+	}
+	n, events := 0, 0
+	for n < len(s.rest) && (n == 0 || events < s.most) {
+		events += len(s.rest[n].Messages) + 2 // a start and an end
+		n++
+	}
+	some := stretch{transcripts: s.rest[:n], page: s.page}
+	s.rest = s.rest[n:]
+	return some, true
+}
+
+// done gives the memory of the page's messages back once no other stretch needs it.
+func (s *stretch) done() {
+	if s.page != nil && s.page.left.Add(-int64(len(s.transcripts))) == 0 {
+		s.page.Release()
+	}
+}
+
+// rebuildAhead rebuilds pages, as many stretches at once as there are rebuilders,
+// and returns what they become in their order. The channel is closed after the last
 // page, after one that could not be read, and when ctx ends. Whoever receives from
 // it receives everything, and from each channel once.
 func rebuildAhead(ctx context.Context, pages <-chan pageRead, rebuilders []*rebuilder) <-chan (<-chan rebuilt) {
@@ -52,18 +101,19 @@ func rebuildAhead(ctx context.Context, pages <-chan pageRead, rebuilders []*rebu
 	for _, b := range rebuilders {
 		idle <- b
 	}
+	cut := stretches{pages: pages, most: rebuilders[0].ChunkEvents * 9 / 10}
 	inOrder := make(chan (<-chan rebuilt))
 	go func() {
 		defer close(inOrder)
 		for {
 			b := <-idle
-			page, ok := <-pages
+			some, ok := cut.next()
 			if !ok {
 				return
 			}
 			done := make(chan rebuilt, 1)
 			go func() {
-				r := b.contained(ctx, page)
+				r := b.contained(ctx, some)
 				idle <- b
 				done <- r
 			}()
@@ -73,30 +123,30 @@ func rebuildAhead(ctx context.Context, pages <-chan pageRead, rebuilders []*rebu
 	return inOrder
 }
 
-// contained rebuilds a page, and makes an error of a panic.
-func (b *rebuilder) contained(ctx context.Context, page pageRead) (r rebuilt) {
-	if page.err != nil {
-		return rebuilt{err: page.err}
+// contained rebuilds a stretch, and makes an error of a panic.
+func (b *rebuilder) contained(ctx context.Context, s stretch) (r rebuilt) {
+	if s.err != nil {
+		return rebuilt{err: s.err}
 	}
-	defer page.Release()
-	if err := extract.Contain(func() error { r = b.page(ctx, page.Page); return nil }); err != nil {
+	defer s.done()
+	if err := extract.Contain(func() error { r = b.rebuild(ctx, s.transcripts); return nil }); err != nil {
 		return rebuilt{err: err}
 	}
 	return r
 }
 
-// page rebuilds the conversations of a page.
-func (b *rebuilder) page(ctx context.Context, page extract.Page) (r rebuilt) {
+// rebuild rebuilds conversations.
+func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcript) (r rebuilt) {
 	failpoint.At("page-read")
-	known, err := b.lookUp(ctx, page.Transcripts)
+	known, err := b.lookUp(ctx, transcripts)
 	if err != nil {
 		return rebuilt{err: err}
 	}
 	before := b.built
 	b.open()
-	b.chunk.events = make([]*transform.Event, 0, min(b.ChunkEvents, 4*len(page.Transcripts)))
-	for i := range page.Transcripts {
-		t := &page.Transcripts[i]
+	b.chunk.events = make([]*transform.Event, 0, min(b.ChunkEvents, 4*len(transcripts)))
+	for i := range transcripts {
+		t := &transcripts[i]
 		select {
 		case <-b.Stop:
 			return rebuilt{err: ErrInterrupted}
@@ -119,14 +169,14 @@ func (b *rebuilder) page(ctx context.Context, page extract.Page) (r rebuilt) {
 	return r
 }
 
-// lookUp returns what the ledger has of the page's conversations.
-func (b *rebuilder) lookUp(ctx context.Context, page []extract.Transcript) (map[string]Delivered, error) {
+// lookUp returns what the ledger has of conversations.
+func (b *rebuilder) lookUp(ctx context.Context, transcripts []extract.Transcript) (map[string]Delivered, error) {
 	if b.ledgerEmpty {
 		return nil, nil
 	}
-	ids := make([]string, len(page))
-	for i := range page {
-		ids[i] = page[i].ConversationID
+	ids := make([]string, len(transcripts))
+	for i := range transcripts {
+		ids[i] = transcripts[i].ConversationID
 	}
 	return b.Job.Delivered(ctx, ids)
 }
