@@ -71,7 +71,7 @@ func (j *JobState) Delivered(ctx context.Context, conversations []string) (map[s
 
 func (j *JobState) delivered(ctx context.Context, conversations []string) (map[string]Delivered, error) {
 	found := make(map[string]Delivered)
-	err := j.transact(ctx, func(tx *sql.Tx) error {
+	err := j.snapshot(ctx, func(tx *sql.Tx) error {
 		if j.dialect.bulk {
 			return j.bulkDelivered(ctx, tx, conversations, found)
 		}

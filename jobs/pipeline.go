@@ -76,7 +76,7 @@ func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFligh
 	from.Tally = from.Tally.Clone()
 	p := &pipeline{
 		destination: d, lease: l, runID: runID, checkpoint: from, pending: newCounts(),
-		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, 2*inFlight), early: make(map[int]ended),
+		slots: make(chan struct{}, inFlight), arenas: make(chan *transform.Arena, 2*chunksInFlight), early: make(map[int]ended),
 		turn: make(chan struct{}), told: func(*sent, bool) {},
 	}
 	p.appender, _ = d.(appender)

@@ -132,7 +132,16 @@ func (s *State) Close() error { return s.db.Close() }
 
 // transact runs do in a transaction that is committed unless do fails.
 func (s *State) transact(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+	return s.transactAs(ctx, nil, do)
+}
+
+// snapshot is transact for what only reads: it waits for nobody who writes.
+func (s *State) snapshot(ctx context.Context, do func(tx *sql.Tx) error) error {
+	return s.transactAs(ctx, &sql.TxOptions{ReadOnly: true}, do)
+}
+
+func (s *State) transactAs(ctx context.Context, options *sql.TxOptions, do func(tx *sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, options)
 	if err != nil {
 		return s.outage(err)
 	}
