@@ -76,7 +76,7 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 		r.lookAhead()
 	}
 	for {
-		if r.current != nil {
+		for r.current != nil { // a page may have conversations without anything to rebuild only
 			if page := r.page(); len(page.Transcripts) > 0 {
 				return page, nil
 			}
