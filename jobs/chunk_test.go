@@ -115,6 +115,24 @@ func TestPipelineUnrecorded(t *testing.T) {
 	}
 }
 
+// TestPipelineAppendsWithoutAHole: what was appended after a chunk of which nothing
+// is known is not recorded.
+func TestPipelineAppendsWithoutAHole(t *testing.T) {
+	job := testJob(t, openTestSQLite(t), "job")
+	_, lease := acquire(t, job)
+	p := newPipeline(&tape{bad: 100}, lease, "run", Checkpoint{Pass: 1, Tally: newCounts()}, 4)
+	for _, seq := range []int{0, 1, 3} {
+		p.send(t.Context(), testChunk(seq, true))
+	}
+	if err := p.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delivered, err := job.Delivered(t.Context(), []string{"c0", "c1", "c3"})
+	if _, ok := delivered["c3"]; err != nil || len(delivered) != 2 || ok {
+		t.Errorf("the ledger has %v, %v", delivered, err)
+	}
+}
+
 func indices(n int) []int {
 	all := make([]int, n)
 	for i := range all {

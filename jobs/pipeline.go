@@ -68,8 +68,9 @@ type sent struct {
 	err         error
 }
 
-// recordEvery is how often what is appended is synced and recorded: each time the
-// disk is waited for, and a processor with it, be it much or little.
+// recordEvery is how often what is appended is synced and recorded, as long as more
+// is appended: each time the disk is waited for, and a processor with it, be it much
+// or little.
 const recordEvery = 100 * time.Millisecond
 
 func newPipeline(d Destination, l *Lease, runID string, from Checkpoint, inFlight int) *pipeline {
@@ -132,12 +133,12 @@ func (p *pipeline) submit(ctx context.Context, c *chunk) error {
 	p.sending.Go(func() {
 		defer func() { <-p.slots }()
 		p.contain(func() {
-			defer close(next)
 			if p.appender != nil {
 				<-turn
 			}
 			p.send(ctx, c)
 		})
+		close(next) // once a failure is known
 		if p.due() {
 			p.contain(func() { p.record(ctx) })
 		}
@@ -214,8 +215,11 @@ func (p *pipeline) record(ctx context.Context) {
 	group := p.sent
 	p.sent, p.recordedAt = nil, time.Now()
 	p.mu.Unlock()
-	if len(group) == 0 || p.appender != nil && group[0].seq != p.next {
-		return // what is appended after a chunk that could not be recorded is lost
+	if p.appender != nil { // what is appended after a chunk that is not recorded is lost
+		group = p.unbroken(group)
+	}
+	if len(group) == 0 {
+		return
 	}
 	p.sync(group)
 	err := p.commit(ctx, group)
@@ -227,6 +231,16 @@ func (p *pipeline) record(ctx context.Context) {
 			p.release(s.chunk)
 		}
 	}
+}
+
+// unbroken returns the first chunks of a group, those before which none is missing.
+func (p *pipeline) unbroken(group []sent) []sent {
+	for i := range group {
+		if group[i].seq != p.next+i {
+			return group[:i]
+		}
+	}
+	return group
 }
 
 // sync makes what was appended durable. If it cannot, nothing is delivered.
