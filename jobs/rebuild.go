@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -15,6 +16,7 @@ type rebuilder struct {
 	*pass
 	builder *transform.Builder
 	arena   *transform.Arena   // of the chunk; nil: what the builder makes is left to the garbage collector
+	spare   *transform.Arena   // for the next chunk, see detach
 	chunk   *chunk             // being filled
 	full    []*chunk           // of the stretch, before that
 	fresh   []*transform.Event // of the conversation at hand, see leaveOut
@@ -143,6 +145,7 @@ func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcrip
 		return rebuilt{err: err}
 	}
 	before := b.built
+	b.full = nil
 	b.open()
 	b.chunk.events = make([]*transform.Event, 0, min(b.ChunkEvents, 4*len(transcripts)))
 	for i := range transcripts {
@@ -163,6 +166,7 @@ func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcrip
 			r.seen = append(r.seen, t.ConversationID)
 		}
 	}
+	b.detach()
 	r.conversations = b.built - before
 	r.chunks = append(b.full, b.chunk)
 	b.chunk, b.full = nil, nil
@@ -219,7 +223,10 @@ func (b *rebuilder) conversation(t *extract.Transcript, delivered Delivered) {
 // open begins a chunk.
 func (b *rebuilder) open() {
 	b.chunk = newChunk()
-	if b.arena = b.sink.arena(); b.arena != nil {
+	if b.arena, b.spare = b.spare, nil; b.arena == nil {
+		b.arena = b.sink.arena()
+	}
+	if b.arena != nil {
 		b.chunk.arenas = append(b.chunk.arenas, b.arena)
 		b.builder.Use(b.arena)
 	}
@@ -232,6 +239,21 @@ func (b *rebuilder) next() {
 	b.open()
 	b.chunk.events = make([]*transform.Event, 0, len(full.events))
 	b.chunk.parts = make([]part, 0, len(full.parts))
+}
+
+// detach copies the events of the chunk out of its arena if they are few: an arena
+// takes memory however little is in it.
+func (b *rebuilder) detach() {
+	if len(b.chunk.arenas) == 0 || len(b.chunk.events) > b.ChunkEvents/50 {
+		return
+	}
+	for i, e := range b.chunk.events {
+		detached := *e
+		detached.JSON = slices.Clone(e.JSON)
+		b.chunk.events[i] = &detached
+	}
+	b.arena.Reset()
+	b.chunk.arenas, b.spare = nil, b.arena
 }
 
 // mark returns the moment to which the arena can be rewound.

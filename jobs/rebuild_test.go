@@ -103,8 +103,8 @@ func (r *records) wait(context.Context) error { return nil }
 // end, the same events come in the same order, as many before each position, and
 // all is counted once.
 func TestRebuildSideBySide(t *testing.T) {
-	const chunkEvents = 20
 	rapid.Check(t, func(r *rapid.T) {
+		chunkEvents := rapid.SampledFrom([]int{20, 200}).Draw(r, "events of a chunk")
 		pages := drawPages(r)
 		read := func(pages []extract.Page, atOnce int) *records {
 			sink := newRecords()
