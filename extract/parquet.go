@@ -115,11 +115,23 @@ func newParquet(cfg ParquetConfig) *Parquet {
 	}
 	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: largestConversation(cfg.Memory)}
 	p.buckets = newBuckets(cfg.Memory, cfg.policy, cfg.Log)
+	memoryInUse.Add(cfg.Memory)
 	return p
 }
 
+// memoryInUse is what all open sources together may use.
+var memoryInUse atomic.Int64
+
+// MemoryInUse is the memory, in bytes, that the Parquet sources that are open may
+// use for rows.
+func MemoryInUse() int64 { return memoryInUse.Load() }
+
 // Close ends the connections to buckets. Readers must have been closed.
-func (p *Parquet) Close() error { return p.buckets.close() }
+func (p *Parquet) Close() error {
+	memoryInUse.Add(-p.cfg.Memory)
+	p.cfg.Memory = 0
+	return p.buckets.close()
+}
 
 // RowCount is the number of rows of messages according to the footers that have
 // been read. Any goroutine may call it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -59,7 +58,7 @@ func (r *Run) newPass(to sink, from Checkpoint) (*pass, error) {
 		}
 	}
 	p.unseen = maps.Clone(p.asked)
-	for range min(maxRebuilders, runtime.GOMAXPROCS(0)) {
+	for range rebuilderCount() {
 		builder, err := transform.NewBuilder(r.Options)
 		if err != nil {
 			return nil, &Error{Exit: ExitUsage, Err: err}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -35,6 +36,18 @@ type rebuilt struct {
 // maxRebuilders is how many stretches are rebuilt at once: more would wait for what
 // reads pages, and for what takes chunks.
 const maxRebuilders = 2
+
+// memoryForMore is the memory, in bytes, that reading has to have for more than one
+// stretch to be rebuilt at once: whoever gives it less has little.
+const memoryForMore = 128 << 20
+
+// rebuilderCount is how many rebuilders a pass has.
+func rebuilderCount() int {
+	if extract.MemoryInUse() < memoryForMore {
+		return 1
+	}
+	return min(maxRebuilders, runtime.GOMAXPROCS(0))
+}
 
 // atOnce is how many stretches are rebuilt at once. What counts conversations, or
 // looks at each, does so in their order, and a database on the same machine needs a

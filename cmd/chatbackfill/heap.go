@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+
+	"github.com/chatbackfill/chatbackfill/extract"
 )
 
 // The heap grows between two collections by gcPercent of what is in use, unless
@@ -13,10 +15,10 @@ import (
 //
 //   - a share of a small heap would be collected all the time;
 //   - memory that the heap has had lately is still there: it grows to nearly that
-//     size again, but at most to six times what is in use;
-//   - where rows of large exports are put together, more than smallHeap is in use:
-//     the heap may be as large as largeHeap then, for a collection costs as much
-//     with little to be freed.
+//     size again, but at most to twice what is in use;
+//   - where rows are put together, a collection costs as much with little to be
+//     freed: with more than smallHeap in use, the heap may have most of what
+//     source.parquet.memory allows, and three times what is in use lately.
 //
 // Until a collection has set it anew the share is that of the one before, and a
 // large share of a heap that is no longer small is too much.
@@ -24,7 +26,6 @@ const (
 	gcPercent   = 40
 	leastGrowth = 24 << 20
 	smallHeap   = 64 << 20
-	largeHeap   = 208 << 20
 )
 
 // growth is set anew by every collection, which finds it unused.
@@ -43,10 +44,9 @@ func limitHeap() {
 func (g *growth) set() {
 	metrics.Read(g.live)
 	live := max(g.live[0].Value.Uint64(), 4<<20) // below which a heap has a size of its own
-	g.size = max(live+live*gcPercent/100, live+leastGrowth, min(g.size-g.size/64, 6*live))
-	if live > smallHeap {
-		g.size = max(g.size, min(3*live-2*smallHeap, largeHeap))
-	}
+	allowed := uint64(extract.MemoryInUse()) / 16 * 13
+	lately := min(g.size-g.size/32, max(2*live, min(3*live, allowed)))
+	g.size = max(live+live*gcPercent/100, live+leastGrowth, lately, min(max(3*live, 2*smallHeap)-2*smallHeap, allowed))
 	debug.SetGCPercent(int(100 * (g.size - live) / live))
 	runtime.SetFinalizer(g, (*growth).set)
 }
