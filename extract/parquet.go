@@ -115,21 +115,21 @@ func newParquet(cfg ParquetConfig) *Parquet {
 	}
 	p := &Parquet{cfg: cfg, maxPage: max(minPageLimit, cfg.Memory), workers: readers(), pageRows: pageMessages, single: largestConversation(cfg.Memory)}
 	p.buckets = newBuckets(cfg.Memory, cfg.policy, cfg.Log)
-	memoryInUse.Add(cfg.Memory)
+	memoryAllowed.Add(cfg.Memory)
 	return p
 }
 
-// memoryInUse is what all open sources together may use.
-var memoryInUse atomic.Int64
+// memoryAllowed is that of all sources that are open.
+var memoryAllowed atomic.Int64
 
-// MemoryInUse is the memory, in bytes, that the Parquet sources that are open may
+// MemoryAllowed is the memory, in bytes, that the Parquet sources that are open may
 // use for rows.
-func MemoryInUse() int64 { return memoryInUse.Load() }
+func MemoryAllowed() int64 { return memoryAllowed.Load() }
 
 // Close ends the connections to buckets. Readers must have been closed.
 func (p *Parquet) Close() error {
-	memoryInUse.Add(-p.cfg.Memory)
-	p.cfg.Memory = 0
+	memoryAllowed.Add(-p.cfg.Memory)
+	p.cfg.Memory = 0 // it counts once, however often it is closed
 	return p.buckets.close()
 }
 

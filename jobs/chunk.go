@@ -111,7 +111,6 @@ func (a *acceptance) add(e *transform.Event) {
 
 // settle says what became of the events, and counts it.
 func (c *chunk) settle(outcomes []load.Outcome, noLedger bool) (s settlement) {
-	total := 0
 	var entries []byte
 	if !noLedger {
 		entries = make([]byte, 0, entrySize*len(c.events))
@@ -122,7 +121,6 @@ func (c *chunk) settle(outcomes []load.Outcome, noLedger bool) (s settlement) {
 			e, outcome := c.events[i], outcomes[i]
 			switch {
 			case outcome.Accepted:
-				total++
 				s.accepted.add(e)
 				if noLedger {
 					continue
@@ -143,8 +141,10 @@ func (c *chunk) settle(outcomes []load.Outcome, noLedger bool) (s settlement) {
 			s.ledger = append(s.ledger, entry)
 		}
 	}
-	if total > 0 {
-		c.tally.Events[transform.Accepted] += total
+	for _, n := range s.accepted.events {
+		if n > 0 {
+			c.tally.Events[transform.Accepted] += n
+		}
 	}
 	return s
 }

@@ -31,7 +31,8 @@ type pass struct {
 	unseen     map[string]bool // those that the source did not show yet
 
 	// examine, if it is set, is given every conversation, one after the other,
-	// instead of its events being handed on. The transcript's messages are valid until it returns.
+	// instead of its events being handed on. The transcript's messages are valid
+	// until it returns.
 	examine func(t *extract.Transcript, c *transform.Conversation, delivered Delivered)
 }
 
@@ -106,10 +107,17 @@ func (r *Run) fromStart(ctx context.Context) (Checkpoint, error) {
 	return Checkpoint{Upper: upper, Tally: newCounts()}, err
 }
 
+// pipeline returns one for the run's chunks.
+func (r *Run) pipeline(from Checkpoint) *pipeline {
+	pipe := newPipeline(r.Destination, r.lease, r.id, from, r.InFlight)
+	pipe.told, pipe.retains = r.advanced, r.Report != nil
+	return pipe
+}
+
 // sweep reads the source from a checkpoint's position to the end.
 func (r *Run) sweep(ctx context.Context, from Checkpoint) (Checkpoint, error) {
-	pipe := newPipeline(r.Destination, r.lease, r.id, from, r.InFlight)
-	pipe.told, pipe.retains, pipe.noLedger = r.advanced, r.Report != nil, r.NoLedger
+	pipe := r.pipeline(from)
+	pipe.noLedger = r.NoLedger
 	p, err := r.newPass(pipe, from)
 	if err != nil {
 		return from, err

@@ -36,7 +36,11 @@ func TestPositionAmongBadIDs(t *testing.T) {
 		p.from = extract.Position(test.from)
 		for _, id := range []string{test.id, ""} {
 			page := extract.Page{Transcripts: []extract.Transcript{{ConversationID: id, Filtered: 1}}}
-			if err := p.take(t.Context(), p.rebuilders[0].rebuild(t.Context(), page.Transcripts)); err != nil {
+			some, err := p.rebuilders[0].rebuild(t.Context(), page.Transcripts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.take(t.Context(), some); err != nil {
 				t.Fatal(err)
 			}
 			if err := p.flush(t.Context()); err != nil {
@@ -97,7 +101,11 @@ func TestEventsNotSentTakeNoMemory(t *testing.T) {
 			}
 			page.Transcripts = append(page.Transcripts, chat)
 		}
-		if err := p.take(t.Context(), p.rebuilders[0].rebuild(t.Context(), page.Transcripts)); err != nil {
+		some, err := p.rebuilders[0].rebuild(t.Context(), page.Transcripts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.take(t.Context(), some); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.flush(t.Context()); err != nil {

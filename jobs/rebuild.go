@@ -2,9 +2,7 @@ package jobs
 
 import (
 	"context"
-	"runtime"
 	"slices"
-	"sync/atomic"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load/failpoint"
@@ -33,139 +31,21 @@ type rebuilt struct {
 	err           error
 }
 
-// maxRebuilders is how many stretches are rebuilt at once: more would wait for what
-// reads pages, and for what takes chunks.
-const maxRebuilders = 2
-
-// memoryForMore is the memory, in bytes, that reading has to have for more than one
-// stretch to be rebuilt at once: whoever gives it less has little.
-const memoryForMore = 128 << 20
-
-// rebuilderCount is how many rebuilders a pass has.
-func rebuilderCount() int {
-	if extract.MemoryInUse() < memoryForMore {
-		return 1
-	}
-	return min(maxRebuilders, runtime.GOMAXPROCS(0))
-}
-
-// atOnce is how many stretches are rebuilt at once. What counts conversations, or
-// looks at each, does so in their order, and a database on the same machine needs a
-// processor itself.
-func (p *pass) atOnce() int {
-	if p.Limit > 0 || p.examine != nil || isDatabase(p.Source) {
-		return 1
-	}
-	return len(p.rebuilders)
-}
-
-// stretch is some consecutive transcripts of a page.
-type stretch struct {
-	transcripts []extract.Transcript
-	page        *opened
-	err         error // instead of transcripts
-}
-
-// opened is a page of which stretches are being rebuilt.
-type opened struct {
-	extract.Page
-	left atomic.Int64 // transcripts not yet rebuilt
-}
-
-// stretches cuts pages into stretches that have about as many events as a chunk.
-// Next returns false after the last one.
-type stretches struct {
-	pages <-chan pageRead
-	page  *opened
-	rest  []extract.Transcript // of the page
-	most  int                  // events
-}
-
-func (s *stretches) next() (stretch, bool) {
-	for len(s.rest) == 0 {
-		read, ok := <-s.pages
-		if !ok || read.err != nil {
-			return stretch{err: read.err}, ok
-		}
-		s.page, s.rest = &opened{Page: read.Page}, read.Transcripts
-		s.page.left.Store(int64(len(s.rest)))
-	}
-	n, events := 0, 0
-	for n < len(s.rest) && (n == 0 || events < s.most) {
-		events += len(s.rest[n].Messages) + 2 // a start and an end
-		n++
-	}
-	some := stretch{transcripts: s.rest[:n], page: s.page}
-	s.rest = s.rest[n:]
-	return some, true
-}
-
-// done gives the memory of the page's messages back once no other stretch needs it.
-func (s *stretch) done() {
-	if s.page != nil && s.page.left.Add(-int64(len(s.transcripts))) == 0 {
-		s.page.Release()
-	}
-}
-
-// rebuildAhead rebuilds pages, as many stretches at once as there are rebuilders,
-// and returns what they become in their order. The channel is closed after the last
-// page, after one that could not be read, and when ctx ends. Whoever receives from
-// it receives everything, and from each channel once.
-func rebuildAhead(ctx context.Context, pages <-chan pageRead, rebuilders []*rebuilder) <-chan (<-chan rebuilt) {
-	idle := make(chan *rebuilder, len(rebuilders))
-	for _, b := range rebuilders {
-		idle <- b
-	}
-	cut := stretches{pages: pages, most: rebuilders[0].ChunkEvents * 9 / 10}
-	inOrder := make(chan (<-chan rebuilt))
-	go func() {
-		defer close(inOrder)
-		for {
-			b := <-idle
-			some, ok := cut.next()
-			if !ok {
-				return
-			}
-			done := make(chan rebuilt, 1)
-			go func() {
-				r := b.contained(ctx, some)
-				idle <- b
-				done <- r
-			}()
-			inOrder <- done
-		}
-	}()
-	return inOrder
-}
-
-// contained rebuilds a stretch, and makes an error of a panic.
-func (b *rebuilder) contained(ctx context.Context, s stretch) (r rebuilt) {
-	if s.err != nil {
-		return rebuilt{err: s.err}
-	}
-	defer s.done()
-	if err := extract.Contain(func() error { r = b.rebuild(ctx, s.transcripts); return nil }); err != nil {
-		return rebuilt{err: err}
-	}
-	return r
-}
-
 // rebuild rebuilds conversations.
-func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcript) (r rebuilt) {
+func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcript) (r rebuilt, err error) {
 	failpoint.At("page-read")
 	known, err := b.lookUp(ctx, transcripts)
 	if err != nil {
-		return rebuilt{err: err}
+		return rebuilt{}, err
 	}
 	before := b.built
 	b.full = nil
-	b.open()
-	b.chunk.events = make([]*transform.Event, 0, min(b.ChunkEvents, 4*len(transcripts)))
+	b.open(min(b.ChunkEvents, 4*len(transcripts)))
 	for i := range transcripts {
 		t := &transcripts[i]
 		select {
 		case <-b.Stop:
-			return rebuilt{err: ErrInterrupted}
+			return rebuilt{}, ErrInterrupted
 		default:
 		}
 		if b.Limit > 0 && b.built >= b.Limit {
@@ -183,7 +63,7 @@ func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcrip
 	r.conversations = b.built - before
 	r.chunks = append(b.full, b.chunk)
 	b.chunk, b.full = nil, nil
-	return r
+	return r, nil
 }
 
 // lookUp returns what the ledger has of conversations.
@@ -233,9 +113,10 @@ func (b *rebuilder) conversation(t *extract.Transcript, delivered Delivered) {
 	b.chunk.read(&t.ConversationID)
 }
 
-// open begins a chunk.
-func (b *rebuilder) open() {
+// open begins a chunk of about so many events.
+func (b *rebuilder) open(events int) {
 	b.chunk = newChunk()
+	b.chunk.events = make([]*transform.Event, 0, events)
 	if b.arena, b.spare = b.spare, nil; b.arena == nil {
 		b.arena = b.sink.arena()
 	}
@@ -247,11 +128,8 @@ func (b *rebuilder) open() {
 
 // next ends a chunk and begins another one.
 func (b *rebuilder) next() {
-	full := b.chunk
-	b.full = append(b.full, full)
-	b.open()
-	b.chunk.events = make([]*transform.Event, 0, len(full.events))
-	b.chunk.parts = make([]part, 0, len(full.parts))
+	b.full = append(b.full, b.chunk)
+	b.open(len(b.chunk.events))
 }
 
 // detach copies the events of the chunk out of its arena if they are few: an arena

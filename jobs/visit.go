@@ -12,8 +12,8 @@ import (
 // visit reads the selected conversations, wherever they are. What is delivered
 // enters the ledger; the position of the job's pass stays where it is.
 func (r *Run) visit(ctx context.Context, at Checkpoint) error {
-	pipe := newPipeline(r.Destination, r.lease, r.id, at, r.InFlight)
-	pipe.told, pipe.retains, pipe.still, pipe.resending = r.advanced, r.Report != nil, true, r.Resend != ResendNothing
+	pipe := r.pipeline(at)
+	pipe.still, pipe.resending = true, r.Resend != ResendNothing
 	if err := r.revise(ctx); err != nil {
 		return err
 	}

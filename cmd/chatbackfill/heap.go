@@ -16,9 +16,10 @@ import (
 //   - a share of a small heap would be collected all the time;
 //   - memory that the heap has had lately is still there: it grows to nearly that
 //     size again, but at most to twice what is in use;
-//   - where rows are put together, a collection costs as much with little to be
-//     freed: with more than smallHeap in use, the heap may have most of what
-//     source.parquet.memory allows, and three times what is in use lately.
+//   - where rows of Parquet are put together, a collection costs as much with
+//     little to be freed: with more than smallHeap in use the heap grows to most of
+//     what source.parquet.memory allows, and stays near it for as long as a third
+//     of that is in use.
 //
 // Until a collection has set it anew the share is that of the one before, and a
 // large share of a heap that is no longer small is too much.
@@ -44,7 +45,7 @@ func limitHeap() {
 func (g *growth) set() {
 	metrics.Read(g.live)
 	live := max(g.live[0].Value.Uint64(), 4<<20) // below which a heap has a size of its own
-	allowed := uint64(extract.MemoryInUse()) / 16 * 13
+	allowed := uint64(extract.MemoryAllowed()) / 16 * 13
 	lately := min(g.size-g.size/32, max(2*live, min(3*live, allowed)))
 	g.size = max(live+live*gcPercent/100, live+leastGrowth, lately, min(max(3*live, 2*smallHeap)-2*smallHeap, allowed))
 	debug.SetGCPercent(int(100 * (g.size - live) / live))
