@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -154,6 +155,61 @@ func TestRebuildSideBySide(t *testing.T) {
 	})
 }
 
+// TestRebuildGoesOn: while the first of three pages is rebuilt, somebody else
+// rebuilds the second and begins with the third.
+func TestRebuildGoesOn(t *testing.T) {
+	sink := &thirdGate{records: newRecords(), first: make(chan struct{}), third: make(chan struct{})}
+	run := &Run{Source: &book{}, ledgerEmpty: true, ChunkEvents: 10}
+	var rebuilders []*rebuilder
+	for range 2 {
+		p, err := run.newPass(sink, Checkpoint{Tally: newCounts()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rebuilders = append(rebuilders, p.rebuilders[0])
+	}
+	pages := make(chan pageRead)
+	inOrder := rebuildAhead(t.Context(), pages, rebuilders)
+	send := func(id string) {
+		pages <- pageRead{Page: extract.Page{Transcripts: []extract.Transcript{chatOf(id, 1)}}}
+	}
+	send("1")
+	<-sink.first
+	done := make(chan int)
+	go func() {
+		n := 0
+		for some := range inOrder {
+			<-some
+			n++
+		}
+		done <- n
+	}()
+	send("2")
+	send("3")
+	close(pages)
+	if n := <-done; n != 3 {
+		t.Errorf("%d pages were rebuilt", n)
+	}
+}
+
+// thirdGate is a sink with which the first page is not rebuilt before the third has begun.
+type thirdGate struct {
+	*records
+	begun        atomic.Int32
+	first, third chan struct{} // closed once it has begun
+}
+
+func (g *thirdGate) arena() *transform.Arena {
+	switch g.begun.Add(1) {
+	case 1:
+		close(g.first)
+		<-g.third
+	case 3:
+		close(g.third)
+	}
+	return transform.NewArena()
+}
+
 // drawPages draws pages of conversations, some of them larger than a chunk, some
 // of no conversation.
 func drawPages(r *rapid.T) (pages []extract.Page) {
@@ -162,22 +218,26 @@ func drawPages(r *rapid.T) (pages []extract.Page) {
 		var page extract.Page
 		for range rapid.IntRange(0, 6).Draw(r, "conversations") {
 			n++
-			chat := extract.Transcript{ConversationID: strconv.Itoa(100 + n)}
 			messages := rapid.SampledFrom([]int{0, 1, 2, 3, 5, 9, 50}).Draw(r, "messages")
-			if messages == 0 {
-				chat.Filtered = 1
-			}
-			for j := range messages {
-				chat.Messages = append(chat.Messages, extract.Message{
-					ConversationID: chat.ConversationID, MessageID: strconv.Itoa(j), UserID: "u", Role: extract.Customer,
-					SentAt: extract.Time(1_700_000_000_000_000_000 + j*1_000_000_000), Body: "hello",
-				})
-			}
-			page.Transcripts = append(page.Transcripts, chat)
+			page.Transcripts = append(page.Transcripts, chatOf(strconv.Itoa(100+n), messages))
 		}
 		pages = append(pages, page)
 	}
 	return pages
+}
+
+func chatOf(id string, messages int) extract.Transcript {
+	chat := extract.Transcript{ConversationID: id}
+	if messages == 0 {
+		chat.Filtered = 1
+	}
+	for j := range messages {
+		chat.Messages = append(chat.Messages, extract.Message{
+			ConversationID: id, MessageID: strconv.Itoa(j), UserID: "u", Role: extract.Customer,
+			SentAt: extract.Time(1_700_000_000_000_000_000 + j*1_000_000_000), Body: "hello",
+		})
+	}
+	return chat
 }
 
 // eventsBefore is how many events the conversations have up to the one that a

@@ -92,7 +92,8 @@ func rebuildAhead(ctx context.Context, pages <-chan pageRead, rebuilders []*rebu
 		idle <- b
 	}
 	cut := stretches{pages: pages, most: rebuilders[0].ChunkEvents * 9 / 10}
-	inOrder := make(chan (<-chan rebuilt))
+	// Whoever is done before the one before it goes on.
+	inOrder := make(chan (<-chan rebuilt), len(rebuilders)-1)
 	go func() {
 		defer close(inOrder)
 		for {
