@@ -133,7 +133,9 @@ func (d *File) append(b batch) (fileState, error) {
 	if err != nil {
 		return fileState{}, err
 	}
-	return stateAt(d.file, d.state.Length+written)
+	length := d.state.Length + written
+	writeOut(d.file, d.state.Length, length)
+	return stateAt(d.file, length)
 }
 
 var lineEnd = []byte{'\n'}
