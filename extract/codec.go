@@ -178,6 +178,14 @@ func decodeRecord(b []byte) (d decoder, conversationID string) {
 }
 
 func (d *decoder) uint() uint64 {
+	if n := d.rest[0]; n < 0x80 { // nearly all are
+		d.rest = d.rest[1:]
+		return uint64(n)
+	}
+	return d.longUint()
+}
+
+func (d *decoder) longUint() uint64 {
 	n, size := binary.Uvarint(d.rest)
 	d.rest = d.rest[size:]
 	return n

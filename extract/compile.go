@@ -47,6 +47,7 @@ func (c *compiler) compile() []*Mapping {
 		roles, kinds := c.words()
 		for _, m := range out {
 			m.roles, m.kinds = roles, kinds
+			m.texts = m.mappedTexts()
 		}
 	}
 	if c.filter != "" {
@@ -60,6 +61,15 @@ func (c *compiler) compile() []*Mapping {
 		}
 	}
 	return out
+}
+
+func (m *Mapping) mappedTexts() (texts []int) {
+	for i := fAuthorID; i <= fAnonymousID && i < len(m.fields); i++ {
+		if !m.fields[i].isNull() {
+			texts = append(texts, i)
+		}
+	}
+	return texts
 }
 
 // whereName is what errors call a set's where.

@@ -18,6 +18,7 @@ type Mapping struct {
 	set    string
 	fields []binding // in the order of the set's field specs
 	extra  []binding
+	texts  []int // of messages: the fields from author_id to anonymous_id that come from somewhere
 	roles  map[string]Role
 	kinds  map[string]Kind
 	latest Time // the latest plausible time
@@ -42,6 +43,11 @@ type binding struct {
 	prefix   string
 	times    timeReader
 	zoned    bool // the job says in which zone times are
+}
+
+// isNull reports whether the field is NULL in all rows.
+func (b *binding) isNull() bool {
+	return b.slot == slotNone && b.expr == nil && b.values == nil && b.fallback == nil
 }
 
 // raw returns the source's value, the constant, or what the expression yields.
@@ -244,22 +250,15 @@ func (m *Mapping) fillMessage(row []Value, s *Scratch, out *Message) (p *problem
 	if out.ChangedAt, p = f[fChangedAt].time(row, s); p != nil {
 		return p
 	}
-	for _, id := range [...]struct {
-		field int
-		to    *string
-	}{
-		{fAuthorID, &out.Author.ID}, {fAgentID, &out.Agent.ID},
-		{fUserID, &out.UserID}, {fAnonymousID, &out.AnonymousID},
-	} {
-		if *id.to, p = f[id.field].id(row, s); p != nil {
+	strings := messageStrings(out)
+	for _, i := range m.texts {
+		to := strings[1+i-fAuthorID]
+		if messageFields[i].class != classID {
+			*to = f[i].text(row, s)
+		} else if *to, p = f[i].id(row, s); p != nil {
 			return p
 		}
 	}
-	out.Author.Name = f[fAuthorName].text(row, s)
-	out.Author.Username = f[fAuthorUsername].text(row, s)
-	out.Agent.Name = f[fAgentName].text(row, s)
-	out.Agent.Username = f[fAgentUsername].text(row, s)
-	out.Body = f[fBody].text(row, s)
 	if out.Sequence, p = f[fSequence].sequence(row, s); p != nil {
 		return p
 	}
