@@ -40,10 +40,11 @@ type pendingPartition struct {
 	part  *partition
 }
 
-// The size of a page, which ends with the conversation that reaches one of these.
+// The size of a page, which ends with the conversation that reaches one of these. It
+// is small, for a page to be rebuilt while it is in the processor's cache.
 const (
 	pageConversations = 1000
-	pageMessages      = 10000
+	pageMessages      = 2500
 )
 
 // readers is how many goroutines read. More than a few only take memory from
@@ -121,6 +122,9 @@ func (r *Reader) lookAhead() {
 		var a advanced
 		if err := Contain(func() error { a = r.advance(); return nil }); err != nil {
 			a = advanced{err: err}
+		}
+		if len(r.pending) == 0 {
+			_ = r.spill.close() // what cannot be removed Close tries again
 		}
 		ahead <- a
 	}()

@@ -131,7 +131,7 @@ func lockFile(name string) (*os.File, error) {
 	return f, os.Rename(name+".new", name)
 }
 
-// close removes the file and its folder.
+// close removes the file and its folder. It may be called again.
 func (s *spillFile) close() error {
 	s.once.Do(func() {}) // nothing is made any more
 	var errs []error
@@ -140,6 +140,7 @@ func (s *spillFile) close() error {
 			errs = append(errs, f.Close())
 		}
 	}
+	s.file, s.lock = nil, nil
 	if s.dir != "" {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
