@@ -122,7 +122,7 @@ func TestGrouping(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	base := t.TempDir()
 	runs := 0
-	spilled, split := 0, 0
+	spilled, packed, split := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
 		dir := filepath.Join(base, fmt.Sprint(runs))
@@ -155,7 +155,11 @@ func TestGrouping(t *testing.T) {
 		if tooLarge {
 			split++
 		}
-		if r.spill.end.Load() > 0 {
+		switch {
+		case r.spill.end.Load() == 0:
+		case r.spill.packs:
+			packed++
+		default:
 			spilled++
 		}
 		if err := r.Close(); err != nil {
@@ -170,9 +174,9 @@ func TestGrouping(t *testing.T) {
 			t.Fatalf("transcripts after %q differ: %s", want[i].ID, d)
 		}
 	})
-	t.Logf("%d of %d with temporary files, %d with split partitions", spilled, runs, split)
-	if spilled == 0 || split == 0 {
-		t.Error("both should occur")
+	t.Logf("%d of %d with temporary files, %d with compressed ones, %d with split partitions", spilled, runs, packed, split)
+	if spilled == 0 || packed == 0 || split == 0 {
+		t.Error("all should occur")
 	}
 }
 

@@ -299,8 +299,8 @@ func (p *Parquet) estimate() (size int64) {
 	return size
 }
 
-func (p *Parquet) partitionBits() int {
+func (p *Parquet) partitionBits(data int64) int {
 	// A writer needs a block for each partition.
 	most := bits.Len64(uint64(p.cfg.Memory / int64(p.workers) >> 14))
-	return min(partitionBitsFor(p.cfg.Memory, p.estimate()), most)
+	return min(partitionBitsFor(p.cfg.Memory, data), most)
 }

@@ -25,30 +25,44 @@ import (
 
 // limits are the sizes that partitioning keeps to, in bytes.
 type limits struct {
-	budget int64 // all that is kept in memory
+	budget int64 // of all blocks that are kept in memory
 	block  int   // what a writer collects before it hands it over
 	load   int64 // a partition that is loaded at once
 }
 
 const defaultMemory = 256 << 20
 
-// limitsFor divides the memory that a source may use. Most of it is left to
-// decoding and to the garbage collector, which lets the heap grow to twice what
-// is in use.
+// maxBlock is the size of a block, in bytes, beyond which larger ones are no faster.
+const maxBlock = 128 << 10
+
+// limitsFor divides the memory that a source may use. Five sixteenths of it are for
+// blocks; there are so many of them where there is much data that none is kept.
+// Most is left to decoding and to the garbage collector, which lets the heap grow
+// beyond what is in use.
 func limitsFor(memory int64, writers int, partitionBits int) limits {
-	budget := memory / 4
+	open := int64(writers) << partitionBits
+	block := min(max(memory/4/open, 512), maxBlock)
 	return limits{
-		budget: budget,
-		block:  int(min(max(budget/4/int64(writers)>>partitionBits, 512), 256<<10)),
+		budget: max(memory/16*5-open*block, 0),
+		block:  int(block),
 		load:   max(memory/8, 1<<10),
 	}
 }
 
-// partitionBitsFor chooses the number of partitions for an amount of data.
+// partitionBitsFor chooses the number of partitions for an amount of data. Blocks
+// become small where there are many: more than 512 there are only where partitions
+// could not be loaded at once.
 func partitionBitsFor(memory, data int64) int {
-	target := max(memory/32, 1<<10)
-	return min(bits.Len64(uint64(data/target)), 10)
+	if data > 48*memory {
+		return 10
+	}
+	return min(bits.Len64(uint64(data/max(memory/32, 1<<10))), 9)
 }
+
+// inCache is how many times source.parquet.memory the data may be for the system to
+// keep a temporary file of it in its cache: writing to that, and reading from it, is
+// faster than compressing. More of it goes to the disk, which is slower.
+const inCache = 4
 
 // partition is the records of a range of hashes.
 type partition struct {

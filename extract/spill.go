@@ -40,6 +40,7 @@ func DiskFails(err error) bool {
 // for. It is made when it is first needed. Several goroutines may use it.
 type spillFile struct {
 	parent string // the folder to make the private one in
+	packs  bool   // blocks are compressed
 
 	once sync.Once
 	err  error
@@ -51,7 +52,7 @@ type spillFile struct {
 	buffers sync.Pool // of *[]byte
 }
 
-// extent is a part of the spill file: a block, compressed.
+// extent is a part of the spill file: a block.
 type extent struct{ offset, size int64 }
 
 func (s *spillFile) fault(err error) error {
@@ -68,11 +69,13 @@ func (s *spillFile) write(b []byte) (extent, error) {
 	if s.err != nil {
 		return extent{}, s.fault(s.err)
 	}
-	packed := s2.Encode(s.buffer(s2.MaxEncodedLen(len(b))), b)
-	defer s.buffers.Put(&packed)
-	size := int64(len(packed))
+	if s.packs {
+		b = s2.Encode(s.buffer(s2.MaxEncodedLen(len(b))), b)
+		defer s.buffers.Put(&b)
+	}
+	size := int64(len(b))
 	x := extent{s.end.Add(size) - size, size}
-	if _, err := s.file.WriteAt(packed, x.offset); err != nil {
+	if _, err := s.file.WriteAt(b, x.offset); err != nil {
 		return extent{}, s.fault(err)
 	}
 	return x, nil
@@ -87,12 +90,15 @@ func (s *spillFile) buffer(size int) []byte {
 }
 
 func (s *spillFile) read(x extent) ([]byte, error) {
-	packed := s.buffer(int(x.size))
-	defer s.buffers.Put(&packed)
-	if _, err := s.file.ReadAt(packed, x.offset); err != nil {
+	stored := s.buffer(int(x.size))
+	if _, err := s.file.ReadAt(stored, x.offset); err != nil {
 		return nil, s.fault(err)
 	}
-	b, err := s2.Decode(nil, packed)
+	if !s.packs {
+		return stored, nil
+	}
+	defer s.buffers.Put(&stored)
+	b, err := s2.Decode(nil, stored)
 	if err != nil {
 		return nil, s.fault(err)
 	}

@@ -10,12 +10,21 @@ import (
 )
 
 func TestSpillFile(t *testing.T) {
+	for _, packs := range []bool{false, true} {
+		testSpillFile(t, packs)
+	}
+}
+
+func testSpillFile(t *testing.T, packs bool) {
 	parent := t.TempDir()
-	s := &spillFile{parent: parent}
+	s := &spillFile{parent: parent, packs: packs}
 	want := strings.Repeat("some rows ", 1000)
 	x, err := s.write([]byte(want))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if smaller := x.size < int64(len(want)); smaller != packs {
+		t.Errorf("%d bytes are kept in %d, packed %t", len(want), x.size, packs)
 	}
 	for path, mode := range map[string]os.FileMode{s.dir: 0o700, s.file.Name(): 0o600} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
@@ -25,8 +34,10 @@ func TestSpillFile(t *testing.T) {
 	if got, err := s.read(x); err != nil || string(got) != want {
 		t.Errorf("got %d bytes, %v", len(got), err)
 	}
-	if err := s.close(); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if left, err := os.ReadDir(parent); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)

@@ -10,7 +10,9 @@ import (
 // group reads the files into partitions.
 func (r *Reader) group(ctx context.Context) error {
 	p := r.source
-	bits := p.partitionBits()
+	size := p.estimate()
+	bits := p.partitionBits(size)
+	r.spill.packs = size > inCache*p.cfg.Memory
 	store := newStore(limitsFor(p.cfg.Memory, p.workers, bits), 0, bits, r.used, r.spill)
 	first := step{files: r.pass.changed(), measures: r.only == nil && (r.after == nil || p.cfg.Lookback > 0), stores: true}
 	if !r.pass.everything() {
