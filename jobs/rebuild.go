@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 	"github.com/chatbackfill/chatbackfill/load/failpoint"
@@ -40,7 +39,7 @@ func (b *rebuilder) rebuild(ctx context.Context, transcripts []extract.Transcrip
 	}
 	before := b.built
 	b.full = nil
-	b.open(min(b.ChunkEvents, 4*len(transcripts)))
+	b.open(min(b.ChunkEvents, eventsOf(transcripts)))
 	for i := range transcripts {
 		t := &transcripts[i]
 		select {
@@ -139,9 +138,7 @@ func (b *rebuilder) detach() {
 		return
 	}
 	for i, e := range b.chunk.events {
-		detached := *e
-		detached.JSON = slices.Clone(e.JSON)
-		b.chunk.events[i] = &detached
+		b.chunk.events[i] = e.Detached()
 	}
 	b.arena.Reset()
 	b.chunk.arenas, b.spare = nil, b.arena

@@ -67,12 +67,20 @@ func (s *stretches) next() (stretch, bool) {
 	}
 	n, events := 0, 0
 	for n < len(s.rest) && (n == 0 || events < s.most) {
-		events += len(s.rest[n].Messages) + 2 // a start and an end
+		events += eventsOf(s.rest[n : n+1])
 		n++
 	}
 	some := stretch{transcripts: s.rest[:n], page: s.page}
 	s.rest = s.rest[n:]
 	return some, true
+}
+
+// eventsOf is about how many events transcripts become.
+func eventsOf(transcripts []extract.Transcript) (n int) {
+	for i := range transcripts {
+		n += len(transcripts[i].Messages) + 2 // a start and an end
+	}
+	return n
 }
 
 // done gives the memory of the page's messages back once no other stretch needs it.

@@ -27,6 +27,7 @@ type File struct {
 	file   *os.File
 	buffer *bufio.Writer // used by every call of Send
 	batch  batch         // likewise
+	pieces [][]byte      // likewise
 	open   encoder
 	state  fileState
 	broken error // why the file is in a state that nobody knows
@@ -138,19 +139,18 @@ func (d *File) append(b batch) (fileState, error) {
 	return stateAt(d.file, length)
 }
 
-var lineEnd = []byte{'\n'}
-
 func (d *File) encode(w io.Writer, b batch) error {
 	d.buffer.Reset(w)
 	encoded, err := d.open(d.buffer)
 	if err != nil {
 		return err
 	}
+	d.pieces = d.pieces[:0]
 	for _, it := range b {
-		if _, err := encoded.Write(it.event.JSON); err != nil {
-			return err
-		}
-		if _, err := encoded.Write(lineEnd); err != nil {
+		d.pieces = it.event.AppendLine(d.pieces)
+	}
+	for _, p := range d.pieces {
+		if _, err := encoded.Write(p); err != nil {
 			return err
 		}
 	}

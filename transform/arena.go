@@ -58,14 +58,14 @@ func (a *Arena) reserve(n int) []Event {
 // write encodes e and sets its JSON. It reports false, and leaves JSON unset, if
 // the event is larger than an event may be.
 func (a *Arena) write(w *writer, e *Event) bool {
-	block := a.text.room(MaxEventBytes)
+	block := a.text.room(MaxEventBytes + 1)
 	start := len(*block)
 	b := w.event(*block, e)
 	if len(b)-start > MaxEventBytes {
 		return false
 	}
-	*block = b
-	e.JSON = b[start:len(b):len(b)]
+	*block = append(b, '\n')
+	e.setLine((*block)[start:])
 	return true
 }
 

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -69,4 +70,60 @@ func TestArenaRewinds(t *testing.T) {
 			r.Fatal("the events differ")
 		}
 	})
+}
+
+// The lines of events that lie one after the other are one piece of text, whichever
+// of them are taken, and nothing else is in it.
+func TestAppendLine(t *testing.T) {
+	chats := supportChats(40)
+	rapid.Check(t, func(r *rapid.T) {
+		builder, arena, tally := newBuilder(t, Options{Namespace: "support"}), NewArena(), NewTally()
+		builder.Use(arena)
+		var want []byte
+		var pieces [][]byte
+		most, before := 0, false
+		for range rapid.IntRange(1, 10).Draw(r, "conversations") {
+			chat := &chats[rapid.IntRange(0, len(chats)-1).Draw(r, "chat")]
+			events := builder.Build(chat, Known{}, &tally).Events
+			for i := range events {
+				e := &events[i]
+				switch rapid.SampledFrom([]string{"take", "take", "take", "leave out", "take a copy", "take one without line"}).Draw(r, "what") {
+				case "leave out":
+					before = false
+					continue
+				case "take a copy":
+					e, before = e.Detached(), false
+				case "take one without line":
+					e, before = &Event{JSON: e.JSON}, false
+				}
+				if !before {
+					most++
+				}
+				before = e == &events[i]
+				pieces = e.AppendLine(pieces)
+				want = append(append(want, e.JSON...), '\n')
+			}
+		}
+		if got := bytes.Join(pieces, nil); !bytes.Equal(got, want) {
+			r.Fatalf("got %q, want %q", got, want)
+		}
+		if blocks := len(arena.text.full) + 1; len(pieces) > most+blocks-1 {
+			r.Errorf("%d pieces in %d blocks, want %d", len(pieces), blocks, most)
+		}
+	})
+}
+
+// A detached event stays as it is, whatever is made in its arena later.
+func TestDetached(t *testing.T) {
+	chats := supportChats(2)
+	builder, arena, tally := newBuilder(t, Options{Namespace: "support"}), NewArena(), NewTally()
+	builder.Use(arena)
+	e := builder.Build(&chats[0], Known{}, &tally).Events[0]
+	want := string(e.JSON) + "\n"
+	detached := e.Detached()
+	arena.Reset()
+	builder.Build(&chats[1], Known{}, &tally)
+	if got := string(bytes.Join(detached.AppendLine(nil), nil)); got != want || got != string(detached.JSON)+"\n" {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/chatbackfill/chatbackfill/extract"
@@ -60,10 +61,42 @@ type Event struct {
 	// JSON is the event encoded as analytics-go encodes it.
 	JSON []byte
 
+	line []byte // JSON and a line end; beyond it, up to its capacity, may be the next event's
+
 	// Key names the event within its conversation: the same for the same event
 	// name and message id, in whatever namespace.
 	Key uint64
 	// Row is the index in the conversation's order of the row that the event
 	// is about, or of the row it comes after if it has none.
 	Row int
+}
+
+// Detached returns a copy of the event whose JSON is not in its arena.
+func (e *Event) Detached() *Event {
+	d := *e
+	d.setLine(append(bytes.Clone(e.JSON), '\n'))
+	return &d
+}
+
+func (e *Event) setLine(line []byte) {
+	end := len(line) - 1
+	e.line, e.JSON = line, line[:end:end]
+}
+
+// AppendLine appends the event's JSON, with a line end, to pieces of text: to the
+// last one if that is what it lies behind, as events that are made one after the
+// other do.
+func (e *Event) AppendLine(pieces [][]byte) [][]byte {
+	line := e.line
+	if line == nil {
+		line = append(bytes.Clone(e.JSON), '\n')
+	}
+	if last := len(pieces) - 1; last >= 0 {
+		p := pieces[last]
+		if end := len(p); cap(p)-end >= len(line) && &p[:end+1][end] == &line[0] {
+			pieces[last] = p[:end+len(line)]
+			return pieces
+		}
+	}
+	return append(pieces, line)
 }
