@@ -63,10 +63,13 @@ func (c *compiler) compile() []*Mapping {
 	return out
 }
 
+// mappedTexts lists the ids first: what is wrong with them is told first.
 func (m *Mapping) mappedTexts() (texts []int) {
-	for i := fAuthorID; i <= fAnonymousID && i < len(m.fields); i++ {
-		if !m.fields[i].isNull() {
-			texts = append(texts, i)
+	for _, ids := range [...]bool{true, false} {
+		for i := fAuthorID; i <= fAnonymousID && i < len(m.fields); i++ {
+			if isID := messageFields[i].class == classID; isID == ids && !m.fields[i].isNull() {
+				texts = append(texts, i)
+			}
 		}
 	}
 	return texts

@@ -285,6 +285,19 @@ func TestExpressionOfIgnoredRow(t *testing.T) {
 	}
 }
 
+// Of several mistakes in a row the same is told whatever else is mapped: a bad id
+// before a body that cannot be evaluated, as rejects are told apart by their reason.
+func TestBadIDComesFirst(t *testing.T) {
+	m, values, err := exprMapping("", map[string]Field{"body": {Expr: "lower(nothing)"}, "user_id": {Expr: `name + "\x1f"`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out Message
+	if r := m.Message(values, &Scratch{}, &out); r == nil || r.Reason != BadID || !strings.HasPrefix(r.Detail, "user_id: ") {
+		t.Errorf("got %v", r)
+	}
+}
+
 func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{`name + "!"`, `json.a.b[0].c`, `filter(json.a.b, .c == 2)`, `lookup("contacts", n)?.identifier`, `n in [1, 2] and not nothing`,
 		`let x = json; x.a?.b`, `at < date("2024-01-01") ? at : nil`, `sum(map(1..10, # * n))`, `$env["a.b c"]`, `[`, `row.x`, `"\xff" + name`} {

@@ -36,9 +36,9 @@ const defaultMemory = 256 << 20
 const maxBlock = 128 << 10
 
 // limitsFor divides the memory that a source may use. Five sixteenths of it are for
-// blocks; there are so many of them where there is much data that none is kept.
-// Most is left to decoding and to the garbage collector, which lets the heap grow
-// beyond what is in use.
+// blocks; where there is much data so many are open that little is left for those
+// that are kept. Most is left to decoding and to the garbage collector, which lets
+// the heap grow beyond what is in use.
 func limitsFor(memory int64, writers int, partitionBits int) limits {
 	open := int64(writers) << partitionBits
 	block := min(max(memory/4/open, 512), maxBlock)
@@ -51,18 +51,19 @@ func limitsFor(memory int64, writers int, partitionBits int) limits {
 
 // partitionBitsFor chooses the number of partitions for an amount of data. Blocks
 // become small where there are many: more than 512 there are only where partitions
-// could not be loaded at once.
+// could not be loaded at once if there is twice as much data.
 func partitionBitsFor(memory, data int64) int {
-	if data > 48*memory {
+	if data/32 > memory {
 		return 10
 	}
 	return min(bits.Len64(uint64(data/max(memory/32, 1<<10))), 9)
 }
 
-// inCache is how many times source.parquet.memory the data may be for the system to
-// keep a temporary file of it in its cache: writing to that, and reading from it, is
-// faster than compressing. More of it goes to the disk, which is slower.
-const inCache = 4
+// inCache reports whether the system is taken to keep a temporary file of so much
+// data in its cache: writing to that, and reading from it, is faster than
+// compressing. More goes to the disk, which is slower. Who lets a source use little
+// memory has little.
+func inCache(memory, data int64) bool { return data/4 <= min(memory, defaultMemory) }
 
 // partition is the records of a range of hashes.
 type partition struct {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -171,7 +172,11 @@ func TestRebuildGoesOn(t *testing.T) {
 	pages := make(chan pageRead)
 	inOrder := rebuildAhead(t.Context(), pages, rebuilders)
 	send := func(id string) {
-		pages <- pageRead{Page: extract.Page{Transcripts: []extract.Transcript{chatOf(id, 1)}}}
+		select {
+		case pages <- pageRead{Page: extract.Page{Transcripts: []extract.Transcript{chatOf(id, 1)}}}:
+		case <-time.After(time.Minute):
+			t.Fatalf("nobody rebuilds page %s", id)
+		}
 	}
 	send("1")
 	<-sink.first

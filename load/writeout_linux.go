@@ -7,7 +7,7 @@ import (
 )
 
 // pageSize is what the system writes to the disk at once, in bytes.
-const pageSize = 4096
+var pageSize = int64(os.Getpagesize())
 
 // writeOut has the system begin to write a part of a file to the disk, so that little
 // is left for Sync to wait for. A page that will be appended to is not written yet.
