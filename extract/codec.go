@@ -65,6 +65,8 @@ const (
 
 const numMessageStrings = 10
 
+// messageStrings has message_id and then the fields from author_id to anonymous_id,
+// in their order.
 func messageStrings(m *Message) [numMessageStrings]*string {
 	return [...]*string{
 		&m.MessageID, &m.Author.ID, &m.Author.Name, &m.Author.Username,

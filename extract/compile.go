@@ -63,13 +63,10 @@ func (c *compiler) compile() []*Mapping {
 	return out
 }
 
-// mappedTexts lists the ids first: what is wrong with them is told first.
 func (m *Mapping) mappedTexts() (texts []int) {
-	for _, ids := range [...]bool{true, false} {
-		for i := fAuthorID; i <= fAnonymousID && i < len(m.fields); i++ {
-			if isID := messageFields[i].class == classID; isID == ids && !m.fields[i].isNull() {
-				texts = append(texts, i)
-			}
+	for _, i := range messageTexts {
+		if i < len(m.fields) && !m.fields[i].isNull() {
+			texts = append(texts, i)
 		}
 	}
 	return texts

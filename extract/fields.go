@@ -108,6 +108,14 @@ var messageFields = []fieldSpec{
 	{name: "deleted", class: classFlag},
 }
 
+// messageTexts are the fields of messages that are ids or texts, besides those of the
+// conversation and of the message itself. Ids come first: what is wrong with them is
+// told first.
+var messageTexts = [...]int{
+	fAuthorID, fAgentID, fUserID, fAnonymousID,
+	fAuthorName, fAuthorUsername, fAgentName, fAgentUsername, fBody,
+}
+
 // The indexes of the fields of conversations.
 const (
 	cConversationID = iota
