@@ -77,7 +77,7 @@ func (c *valueCounter) add(m *Mapping, row []Value, s *Scratch, rows int64) {
 }
 
 func (c *valueCounter) count(field int, b *binding, v Value, means string, known, fine bool, rows int64, s *Scratch) {
-	if b.slot == slotConstant || b.slot == slotNone && b.expr == nil {
+	if b.slot == slotConstant || b.unmapped() {
 		return
 	}
 	text := "null"
