@@ -157,10 +157,10 @@ func TestGrouping(t *testing.T) {
 		}
 		switch {
 		case r.spill.end.Load() == 0:
-		case r.spill.packs:
-			packed++
-		default:
+		case r.spill.plain:
 			spilled++
+		default:
+			packed++
 		}
 		if err := r.Close(); err != nil {
 			t.Fatalf("close: %v", err)

@@ -46,7 +46,7 @@ func (p *PostgresPass) Transcripts(ctx context.Context, from Position) (*Postgre
 	}
 	if p.family == "" {
 		removeStale(p.cfg.Tmp, time.Now())
-		r.list = &pgIDList{spill: &spillFile{parent: p.cfg.Tmp, packs: true}}
+		r.list = &pgIDList{spill: &spillFile{parent: p.cfg.Tmp}}
 	}
 	return r, ctx.Err()
 }

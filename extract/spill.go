@@ -40,7 +40,7 @@ func DiskFails(err error) bool {
 // for. It is made when it is first needed. Several goroutines may use it.
 type spillFile struct {
 	parent string // the folder to make the private one in
-	packs  bool   // blocks are compressed
+	plain  bool   // blocks are not compressed
 
 	once sync.Once
 	err  error
@@ -69,7 +69,7 @@ func (s *spillFile) write(b []byte) (extent, error) {
 	if s.err != nil {
 		return extent{}, s.fault(s.err)
 	}
-	if s.packs {
+	if !s.plain {
 		b = s2.Encode(s.buffer(s2.MaxEncodedLen(len(b))), b)
 		defer s.buffers.Put(&b)
 	}
@@ -94,7 +94,7 @@ func (s *spillFile) read(x extent) ([]byte, error) {
 	if _, err := s.file.ReadAt(stored, x.offset); err != nil {
 		return nil, s.fault(err)
 	}
-	if !s.packs {
+	if s.plain {
 		return stored, nil
 	}
 	defer s.buffers.Put(&stored)

@@ -10,21 +10,21 @@ import (
 )
 
 func TestSpillFile(t *testing.T) {
-	for _, packs := range []bool{false, true} {
-		testSpillFile(t, packs)
+	for _, plain := range []bool{false, true} {
+		testSpillFile(t, plain)
 	}
 }
 
-func testSpillFile(t *testing.T, packs bool) {
+func testSpillFile(t *testing.T, plain bool) {
 	parent := t.TempDir()
-	s := &spillFile{parent: parent, packs: packs}
+	s := &spillFile{parent: parent, plain: plain}
 	want := strings.Repeat("some rows ", 1000)
 	x, err := s.write([]byte(want))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if smaller := x.size < int64(len(want)); smaller != packs {
-		t.Errorf("%d bytes are kept in %d, packed %t", len(want), x.size, packs)
+	if smaller := x.size < int64(len(want)); smaller == plain {
+		t.Errorf("%d bytes are kept in %d, plain %t", len(want), x.size, plain)
 	}
 	for path, mode := range map[string]os.FileMode{s.dir: 0o700, s.file.Name(): 0o600} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {

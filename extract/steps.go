@@ -12,7 +12,7 @@ func (r *Reader) group(ctx context.Context) error {
 	p := r.source
 	size := p.estimate()
 	bits := p.partitionBits(size)
-	r.spill.packs = !inCache(p.cfg.Memory, size)
+	r.spill.plain = inCache(p.cfg.Memory, size)
 	store := newStore(limitsFor(p.cfg.Memory, p.workers, bits), 0, bits, r.used, r.spill)
 	first := step{files: r.pass.changed(), measures: r.only == nil && (r.after == nil || p.cfg.Lookback > 0), stores: true}
 	if !r.pass.everything() {
