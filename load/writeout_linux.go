@@ -17,9 +17,5 @@ func writeOut(f *os.File, from, to int64) {
 	if from == to {
 		return // of length 0 it would be all of the file
 	}
-	if conn, err := f.SyscallConn(); err == nil {
-		_ = conn.Control(func(fd uintptr) {
-			_ = unix.SyncFileRange(int(fd), from, to-from, unix.SYNC_FILE_RANGE_WRITE)
-		})
-	}
+	_ = unix.SyncFileRange(int(f.Fd()), from, to-from, unix.SYNC_FILE_RANGE_WRITE)
 }

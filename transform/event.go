@@ -1,8 +1,8 @@
 package transform
 
 import (
-	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/chatbackfill/chatbackfill/extract"
 )
@@ -74,7 +74,7 @@ type Event struct {
 // Detached returns a copy of the event whose JSON is not in its arena.
 func (e *Event) Detached() *Event {
 	d := *e
-	d.setLine(append(bytes.Clone(e.JSON), '\n'))
+	d.setLine(slices.Concat(e.JSON, []byte{'\n'}))
 	return &d
 }
 
@@ -87,10 +87,10 @@ func (e *Event) setLine(line []byte) {
 // last one if that is what it lies behind, as events that are made one after the
 // other do.
 func (e *Event) AppendLine(pieces [][]byte) [][]byte {
-	line := e.line
-	if line == nil {
-		line = append(bytes.Clone(e.JSON), '\n')
+	if e.line == nil { // it was not made in an arena
+		e = e.Detached()
 	}
+	line := e.line
 	if last := len(pieces) - 1; last >= 0 {
 		p := pieces[last]
 		if end := len(p); cap(p)-end >= len(line) && &p[:end+1][end] == &line[0] {
