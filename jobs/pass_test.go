@@ -35,21 +35,26 @@ func TestPositionAmongBadIDs(t *testing.T) {
 		}
 		p.from = extract.Position(test.from)
 		for _, id := range []string{test.id, ""} {
-			page := extract.Page{Transcripts: []extract.Transcript{{ConversationID: id, Filtered: 1}}}
-			some, err := p.rebuilders[0].rebuild(t.Context(), page.Transcripts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := p.take(t.Context(), some); err != nil {
-				t.Fatal(err)
-			}
-			if err := p.flush(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			handOn(t, p, []extract.Transcript{{ConversationID: id, Filtered: 1}})
 			if got := p.position(); got != extract.Position(test.want) {
 				t.Errorf("from %q, of conversation %q and then %q: position %q, want %q", test.from, test.id, id, got, test.want)
 			}
 		}
+	}
+}
+
+// handOn rebuilds conversations and hands on what they become.
+func handOn(t *testing.T, p *pass, chats []extract.Transcript) {
+	t.Helper()
+	some, err := p.rebuilders[0].rebuild(t.Context(), chats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.take(t.Context(), some); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.flush(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -90,7 +95,7 @@ func TestEventsNotSentTakeNoMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page := extract.Page{}
+		var chats []extract.Transcript
 		for i := range conversations {
 			chat := extract.Transcript{ConversationID: strconv.Itoa(i)}
 			for j := range messages {
@@ -99,18 +104,9 @@ func TestEventsNotSentTakeNoMemory(t *testing.T) {
 					Role: extract.Customer, UserID: "u", Body: strings.Repeat("b", body),
 				})
 			}
-			page.Transcripts = append(page.Transcripts, chat)
+			chats = append(chats, chat)
 		}
-		some, err := p.rebuilders[0].rebuild(t.Context(), page.Transcripts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.take(t.Context(), some); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		handOn(t, p, chats)
 		if sink.events != test.events || sink.heaviest > test.heaviest {
 			t.Errorf("%s: %d events in chunks of up to %d bytes, want %d in %d at most", test.name, sink.events, sink.heaviest, test.events, test.heaviest)
 		}
